@@ -1,0 +1,181 @@
+"""The weaver: observations in, spans out, in any order and any number of times.
+
+It remembers only what it may forget: which object spans and links it has written lately (so as not to repeat them)
+and who owns whom. The spans of an observation do not depend on what came before it; only the moment at which an
+object span or a link is first written does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kubeweft.links.owners import KindTable, parent_of
+from kubeweft.model import identity
+from kubeweft.model import vocabulary as v
+from kubeweft.model.observations import Change, EventSeen, Gap, Known, Observation, Request
+from kubeweft.model.references import ObjectKey, OwnerReference
+from kubeweft.model.spans import Span, SpanLink
+from kubeweft.weaving.children import change_span, event_span, gap_span, request_span
+from kubeweft.weaving.lineage import Lineage, Linked, Step, Touched
+
+MOST_WAITING = 100_000
+PRUNE_EVERY = 50_000
+
+
+class Weaver:
+    """Weaves the observations of any number of clusters; not thread-safe, and never waits."""
+
+    def __init__(self, *, window_length: int, kinds: KindTable) -> None:
+        """``window_length`` is in nanoseconds, and the same in the whole installation."""
+        self._length = window_length
+        self._kinds = kinds
+        self._lineage = Lineage(window_length=window_length)
+        self._waiting: dict[tuple[ObjectKey, OwnerReference], None] = {}
+        self._since_prune = 0
+        self.links_unresolved = 0
+
+    def weave(self, observations: Iterable[Observation]) -> list[Span]:
+        """All spans that these observations make, object spans before their children."""
+        spans: list[Span] = []
+        count = 0
+        for count, observation in enumerate(observations, 1):
+            self._weave_one(observation, spans)
+        self._since_prune += count
+        if self._since_prune >= PRUNE_EVERY:
+            self._since_prune = 0
+            self.prune()
+        return spans
+
+    def kinds_learned(self) -> list[Span]:
+        """Try again the owners whose kind was unknown; call this after the kinds have grown."""
+        spans: list[Span] = []
+        for child, owner in list(self._waiting):
+            parent = parent_of(child, owner, self._kinds)
+            if parent is not None:
+                del self._waiting[child, owner]
+                self._write(self._lineage.learn(child, parent), spans)
+        return spans
+
+    def know_activity(self, key: ObjectKey, window: int) -> list[Span]:
+        """Take up that an object was active in a window (from a former run)."""
+        spans: list[Span] = []
+        self._write(self._lineage.touch(key, window), spans)
+        return spans
+
+    def start_over(self) -> None:
+        """What was woven last has not been written: repeat object spans and links with what comes next."""
+        self._lineage.forget_activity()
+
+    def prune(self) -> None:
+        """Forget what is long over; done by itself now and then."""
+        self._lineage.prune()
+
+    @property
+    def size(self) -> int:
+        """How many objects are remembered."""
+        return self._lineage.size
+
+    def _weave_one(self, observation: Observation, spans: list[Span]) -> None:
+        if isinstance(observation, Request):
+            trace = self._trace(observation.key, observation.received, spans)
+            spans.append(request_span(observation, trace, identity.object_span_id(trace)))
+        elif isinstance(observation, Change):
+            trace = self._trace(observation.key, observation.time, spans)
+            spans.append(change_span(observation, trace, identity.object_span_id(trace)))
+            if observation.owners:
+                self._learn(observation.key, observation.owners, spans)
+            if observation.type == "Deleted":
+                self._lineage.object_gone(observation.key)
+        elif isinstance(observation, EventSeen):
+            trace = self._trace(observation.key, observation.last, spans)
+            spans.append(event_span(observation, trace, identity.object_span_id(trace)))
+        elif isinstance(observation, Known):
+            self._learn(observation.key, observation.owners, spans)
+        else:
+            self._weave_gap(observation, spans)
+
+    def _weave_gap(self, gap: Gap, spans: list[Span]) -> None:
+        trace = self._trace(gap.key, gap.start, spans)
+        spans.append(gap_span(gap, trace, identity.object_span_id(trace)))
+
+    def _trace(self, key: ObjectKey, time: int, spans: list[Span]) -> bytes:
+        window = time - time % self._length
+        trace = self._lineage.trace_of(key, window)
+        if trace is None:
+            self._write(self._lineage.touch(key, window), spans)
+            trace = identity.trace_id(key, window, self._length)
+        return trace
+
+    def _learn(self, key: ObjectKey, owners: tuple[OwnerReference, ...], spans: list[Span]) -> None:
+        for owner in owners:
+            parent = parent_of(key, owner, self._kinds)
+            if parent is not None:
+                self._write(self._lineage.learn(key, parent), spans)
+            elif len(self._waiting) < MOST_WAITING:
+                self._waiting[key, owner] = None
+            else:
+                self.links_unresolved += 1
+
+    def _write(self, steps: Iterable[Step], spans: list[Span]) -> None:
+        for step in steps:
+            if isinstance(step, Touched):
+                spans.append(object_span(step, length=self._length))
+            else:
+                spans.extend(self._both_ends(step))
+
+    def _both_ends(self, linked: Linked) -> tuple[Span, Span]:
+        parent, link_class = linked.parent
+        up = link_span(linked.child, parent, "Parent", link_class, linked.window, length=self._length)
+        down = link_span(parent, linked.child, "Child", link_class, linked.window, length=self._length)
+        return up, down
+
+
+def object_span(touched: Touched, *, length: int) -> Span:
+    """The root of a stored trace. It says nothing that another observer of the window might not know."""
+    return Span(
+        touched.trace,
+        identity.object_span_id(touched.trace),
+        b"",
+        "object",
+        touched.key,
+        str(touched.key),
+        touched.window,
+        touched.window + length,
+        {v.WINDOW_SECONDS: length // 1_000_000_000},
+    )
+
+
+def link_span(
+    key: ObjectKey, target: ObjectKey, role: str, link_class: str, window: int, *, length: int
+) -> Span:
+    """One end of a link: in the trace of ``key``, saying what ``target`` is to it."""
+    trace = identity.trace_id(key, window, length)
+    target_trace = identity.trace_id(target, window, length)
+    attributes = {
+        v.LINK_ROLE: role,
+        v.LINK_CLASS: link_class,
+        v.LINK_RULE: "owner",
+        v.LINK_CLUSTER: target.cluster,
+        v.LINK_GROUP: target.group,
+        v.LINK_RESOURCE: target.resource,
+        v.LINK_NAMESPACE: target.namespace,
+        v.LINK_NAME: target.name,
+    }
+    return Span(
+        trace,
+        identity.link_span_id(trace, target, role=role, link_class=link_class),
+        identity.object_span_id(trace),
+        "link",
+        key,
+        f"{role.lower()} {target}",
+        window,
+        window,
+        dict(attributes),
+        (
+            SpanLink(
+                target_trace,
+                identity.object_span_id(target_trace),
+                {v.LINK_ROLE: role, v.LINK_CLASS: link_class},
+            ),
+        ),
+    )
