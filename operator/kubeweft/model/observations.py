@@ -13,7 +13,7 @@ import msgspec
 from kubeweft.model.references import ObjectKey, OwnerReference
 
 ChangeType = Literal["Added", "Modified", "Deleted", "Sighting"]
-TimeSource = Literal["object", "receipt"]
+TimeSource = Literal["object", "request", "receipt"]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
