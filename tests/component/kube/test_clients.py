@@ -1,0 +1,152 @@
+"""Requests outside of watches: what they send, and what each kind of failure becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+
+from controlplane.ports import free_ports
+from fake_apiserver import NODES, PODS, FakeApiServer, answer, raw
+from kubeweft.kube import failures
+from kubeweft.kube.clients import (
+    ClusterClient,
+    cluster_uid,
+    connect_with,
+    get_bytes,
+    get_json,
+    patch_status,
+    whoami,
+)
+from kubeweft.model.references import ResourceType
+
+NAMESPACE = "/api/v1/namespaces/kube-system"
+REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+POLICIES = ResourceType("kubeweft.io", "v1alpha1", "tracingpolicies", "TracingPolicy", False)
+
+
+async def test_json_and_bytes(server: FakeApiServer, client: ClusterClient) -> None:
+    server.create(PODS, "a")
+    body = await get_json(client, "/api/v1/pods", query=[("limit", "5")])
+    assert [item["metadata"]["name"] for item in body["items"]] == ["a"]
+    assert json.loads(await get_bytes(client, "/api/v1/pods")) == {
+        **body,
+        "metadata": {"resourceVersion": "1001"},
+    }
+    assert server.asked[0].query == {"limit": "5"}
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [
+        (400, failures.Refused),
+        (401, failures.Unauthorized),
+        (403, failures.Forbidden),
+        (404, failures.NotServed),
+        (405, failures.NotServed),
+        (406, failures.Refused),
+        (409, failures.Refused),
+        (410, failures.Gone),
+        (422, failures.Refused),
+        (429, failures.Unavailable),
+        (500, failures.Unavailable),
+        (503, failures.Unavailable),
+    ],
+)
+async def test_each_status_is_its_own_failure(
+    server: FakeApiServer, client: ClusterClient, code: int, failure: type[failures.ApiFailure]
+) -> None:
+    server.script("*", answer(code, "because", {"Retry-After": "7"}))
+    with pytest.raises(failure) as caught:
+        await get_json(client, "/api/v1/pods")
+    assert type(caught.value) is failure
+    assert str(caught.value) == f"because (HTTP {code})"
+    assert (caught.value.status, caught.value.retry_after) == (code, 7.0)
+
+
+async def test_a_slow_server_meets_the_deadline(server: FakeApiServer, client: ClusterClient) -> None:
+    async def never(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"{")
+        await asyncio.sleep(60)
+        return response
+
+    for handler in (never, half):
+        server.script("*", handler)
+        with pytest.raises(failures.Unavailable, match="no answer in time"):
+            await get_json(client, "/api/v1/pods", deadline=0.1)
+
+
+async def test_nobody_there_and_no_json(server: FakeApiServer, client: ClusterClient) -> None:
+    server.script("*", raw(b"<html>"))
+    with pytest.raises(failures.Unavailable, match="no valid JSON"):
+        await get_json(client, "/api/v1/pods")
+    client.configuration.host = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(failures.Unavailable, match="ClientConnectorError"):
+        await get_json(client, "/api/v1/pods")
+
+
+async def test_the_status_of_our_own_objects_is_merged(server: FakeApiServer, client: ClusterClient) -> None:
+    server.script("*", raw(b"{}"))
+    await patch_status(client, POLICIES, name="default", status={"observedGeneration": 3, "old": None})
+    [asked] = server.asked
+    assert (asked.method, asked.path) == (
+        "PATCH",
+        "/apis/kubeweft.io/v1alpha1/tracingpolicies/default/status",
+    )
+    assert asked.content_type == "application/merge-patch+json"
+    assert json.loads(asked.body) == {"status": {"observedGeneration": 3, "old": None}}
+
+
+async def test_nothing_foreign_is_ever_written(server: FakeApiServer, client: ClusterClient) -> None:
+    with pytest.raises(ValueError, match="is not ours"):
+        await patch_status(client, NODES, name="n", status={})
+    assert server.asked == []
+
+
+async def test_a_conflicting_status_is_told(server: FakeApiServer, client: ClusterClient) -> None:
+    server.script("*", answer(409, "the object has been modified"))
+    with pytest.raises(failures.Refused, match="has been modified"):
+        await patch_status(client, POLICIES, name="default", status={})
+
+
+async def test_who_we_are(server: FakeApiServer, client: ClusterClient) -> None:
+    review = {"status": {"userInfo": {"username": "system:serviceaccount:kubeweft:kubeweft"}}}
+    server.script(REVIEW, raw(json.dumps(review).encode()))
+    assert await whoami(client) == "system:serviceaccount:kubeweft:kubeweft"
+    assert server.asked[0].method == "POST"
+    for handler in (answer(403), answer(404), raw(b"{}"), raw(b'{"status":[]}')):
+        server.script(REVIEW, handler)
+        assert await whoami(client) is None
+
+
+async def test_which_cluster_it_is(server: FakeApiServer, client: ClusterClient) -> None:
+    server.script(NAMESPACE, raw(b'{"metadata":{"uid":"0c0ffee0"}}'))
+    assert await cluster_uid(client) == "0c0ffee0"
+    server.script(NAMESPACE, answer(403))
+    assert await cluster_uid(client) is None
+    server.script(NAMESPACE, answer(503))
+    with pytest.raises(failures.Unavailable):
+        await cluster_uid(client)
+
+
+async def test_a_joined_cluster_is_reached_with_its_token(server: FakeApiServer) -> None:
+    server.script(NAMESPACE, raw(b'{"metadata":{"uid":"u"}}'))
+    text = f"""
+apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: "{server.url}/"}}}}]
+users: [{{name: u, user: {{token: "tok"}}}}]
+contexts: [{{name: a, context: {{cluster: c}}}}, {{name: b, context: {{cluster: c, user: u}}}}]
+current-context: a
+"""
+    async with await connect_with(text.encode(), context="b") as client:
+        assert await cluster_uid(client) == "u"
+    assert server.asked[0].authorization == "Bearer tok"
