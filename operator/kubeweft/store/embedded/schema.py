@@ -1,0 +1,195 @@
+"""The store's file: its tables, how it is opened, and how it is told from other files.
+
+Everything that repeats is a small number: a span row holds the number of its window, a window that of its object, an
+object that of its resource type. New numbers are the highest so far plus one, so what is written together lies
+together, and the index that keeps spans unique stays hot where 24 random bytes would not.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from kubeweft.model.errors import UserError
+from kubeweft.store.embedded.failures import told_clearly
+
+APPLICATION_ID = 0x4B776674  # "Kwft"
+SCHEMA_VERSION = 1
+SMALLEST_FILE = 512  # SQLite's smallest page
+OLDEST_SQLITE = (3, 35, 0)  # UPDATE … FROM, RETURNING, and 32766 values per statement
+PAGE_SIZE = (
+    8192  # measured: less CPU per span than 4096; larger pages only cost the random updates of ``versions``
+)
+BUSY_SECONDS = 5.0
+NO_FIRST = 2**63 - 1  # ``windows.first`` and ``.last`` while a window holds nothing with a time of its own
+NO_LAST = -(2**63)
+
+TABLES = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE clusters(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE types(id INTEGER PRIMARY KEY, cluster INTEGER NOT NULL, grp TEXT NOT NULL, resource TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT '', UNIQUE(cluster, grp, resource));
+CREATE TABLE objects(id INTEGER PRIMARY KEY, type INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    UNIQUE(type, namespace, name));
+CREATE TABLE windows(id INTEGER PRIMARY KEY, trace BLOB NOT NULL UNIQUE, object INTEGER NOT NULL, start INTEGER,
+    length INTEGER, first INTEGER NOT NULL, last INTEGER NOT NULL);
+CREATE INDEX windows_of_object ON windows(object, start);
+CREATE INDEX windows_by_start ON windows(start);
+CREATE TABLE texts(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE spans(position INTEGER PRIMARY KEY, window INTEGER, span BLOB, payload BLOB NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX spans_of_window ON spans(window, span);
+CREATE TABLE body_dictionaries(type INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE exporters(name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE progress(type INTEGER PRIMARY KEY, version TEXT NOT NULL, time INTEGER NOT NULL);
+CREATE TABLE versions(type INTEGER NOT NULL, uid TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    version TEXT NOT NULL, snapshot_window INTEGER NOT NULL, dictionary INTEGER NOT NULL, body BLOB NOT NULL,
+    owners BLOB NOT NULL, PRIMARY KEY(type, uid)) WITHOUT ROWID;
+CREATE TABLE watch_dictionaries(type INTEGER NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY(type, number));
+CREATE TABLE audit_versions(id INTEGER PRIMARY KEY, cluster INTEGER NOT NULL, uid TEXT NOT NULL,
+    version TEXT NOT NULL, type INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, time INTEGER NOT NULL,
+    created INTEGER NOT NULL, deleted INTEGER NOT NULL, kind TEXT NOT NULL, api_version TEXT NOT NULL, body BLOB NOT NULL,
+    UNIQUE(cluster, uid, version));
+"""
+
+
+def connect_writer(path: str, *, max_bytes: int, busy_seconds: float) -> sqlite3.Connection:
+    """Open the store for writing and create it if there is none. ``max_bytes`` 0 is no limit.
+
+    ``busy_seconds`` is how long to wait for another process that writes.
+    """
+    _check_library()
+    _create_file(path)
+    with told_clearly(path):
+        connection = _connect(path, mode="rw", busy_seconds=busy_seconds)
+        try:
+            _check_identity(connection, path, may_be_empty=True)
+            _prepare(connection, path)
+            connection.execute(
+                f"PRAGMA max_page_count = {max(1, max_bytes // PAGE_SIZE) if max_bytes else 2**30}"
+            )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def connect_reader(path: str) -> sqlite3.Connection:
+    """Open an existing store for reading only; others may write to it meanwhile."""
+    _check_library()
+    if not Path(path).is_file():
+        raise UserError(f"there is no store {path}: name the file that `kubeweft run` or `import` writes")
+    with told_clearly(path):
+        connection = _connect(path, mode="ro", busy_seconds=BUSY_SECONDS)
+        try:
+            _check_identity(connection, path, may_be_empty=False)
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def meta(connection: sqlite3.Connection, name: str) -> bytes | str | int:
+    """One value of the store about itself: ``install_key``, ``uid``, ``reach`` or ``removed``."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    value: bytes | str | int = row[0]
+    return value
+
+
+def _check_library() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE))
+        raise UserError(
+            f"Python uses SQLite {sqlite3.sqlite_version}, {wanted} is needed: use a newer Python or system library"
+        )
+
+
+def _create_file(path: str) -> None:
+    """Make the file ourselves, because only its owner may read it (mode 0600), and its name has to be durable too."""
+    folder = Path(path).absolute().parent
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise UserError(f"the store {path} cannot be created: {error.strerror}") from error
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: str, *, mode: str, busy_seconds: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(Path(path).absolute()))}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,  # we begin and commit ourselves
+        check_same_thread=False,  # each connection is used by one thread at a time, which its owner sees to
+        cached_statements=256,
+    )
+
+
+def _check_identity(connection: sqlite3.Connection, path: str, *, may_be_empty: bool) -> None:
+    """Refuse any file that is not ours, before anything is changed in it."""
+    # SQLite takes a very short file for an empty one. Only look at its size: to open and close the file ourselves
+    # would drop the locks of every other connection of this process (that is how POSIX locks are).
+    if 0 < Path(path).stat().st_size < SMALLEST_FILE:
+        raise UserError(f"{path} is too short for a store, and not empty: name another file")
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables == 0 and application == 0:
+        if may_be_empty:
+            return
+        raise UserError(f"{path} is empty: it is no store yet")
+    if application != APPLICATION_ID:
+        raise UserError(f"{path} is a SQLite file of another program: name another file as the store")
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"the store {path} was written by a newer Kubeweft (schema {version}, this one knows {SCHEMA_VERSION}): "
+            "upgrade Kubeweft, or name another file"
+        )
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # heeded only while the file is empty
+    journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if journal != "wal":
+        raise UserError(
+            f"the store {path} needs a local disk: its file system cannot share memory between processes"
+        )
+    connection.execute("PRAGMA synchronous = FULL")  # WAL and FULL: what is committed survives a power loss
+    connection.execute("PRAGMA wal_autocheckpoint = 2000")  # 16 MiB
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    _create_tables(connection)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in TABLES.split(";\n"):
+                connection.execute(statement)
+            values = [
+                ("install_key", secrets.token_bytes(32)),
+                ("uid", secrets.token_hex(16)),
+                ("reach", 0),
+                ("removed", 0),
+            ]
+            connection.executemany("INSERT INTO meta(name, value) VALUES(?, ?)", values)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
