@@ -1,0 +1,54 @@
+"""Compares two bodies of one object: the step between them as a patch and in words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from kubeweft.model import changes
+from kubeweft.model.observations import FieldManager
+from kubeweft.sources.objects.facts import acting_managers
+
+STATUS = "/status"
+# A deletion writes these without leaving its name in managedFields.
+OF_DELETION = frozenset(
+    {"/metadata/deletionTimestamp", "/metadata/deletionGracePeriodSeconds", "/metadata/generation"}
+)
+
+
+class Step(NamedTuple):
+    """What changed from one version to the next. ``cut`` says that the patch was too large and is left out."""
+
+    patch: str
+    cut: bool
+    words: tuple[str, ...]
+    status_only: bool = False
+    deletion_only: bool = False
+
+    def actors(self, managers: tuple[FieldManager, ...]) -> tuple[FieldManager, ...]:
+        """The field managers that can have made this step, as far as they tell: who deletes is not among them."""
+        return () if self.deletion_only else acting_managers(managers, status_only=self.status_only)
+
+
+NO_STEP = Step(patch="", cut=False, words=())
+
+
+def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
+    """The step from one body to another; a patch above ``max_bytes`` is cut."""
+    if before == after:
+        return NO_STEP
+    old, new = changes.differing_fields(before, after)
+    operations = changes.diff(old, new)
+    if not operations:
+        return NO_STEP
+    patch = orjson.dumps(operations).decode()
+    cut = len(patch) > max_bytes
+    paths = [operation["path"] for operation in operations]
+    return Step(
+        patch="" if cut else patch,
+        cut=cut,
+        words=changes.describe(old, new, operations),
+        status_only=all(path.startswith(STATUS) for path in paths),
+        deletion_only=OF_DELETION.issuperset(paths),
+    )

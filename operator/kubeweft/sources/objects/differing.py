@@ -1,0 +1,193 @@
+"""From the versions of objects to changes: compares what a watch brings with what was there before.
+
+One :class:`Differ` serves one resource type of one cluster. It is pure but for its memory: the caller hands over raw
+objects and the time of receipt, and writes what comes out. What it has seen before (a repeated or older version) makes
+nothing, so a watch may be replayed from any earlier version.
+
+Order of work, on which the secrecy of values depends: take the facts, redact, drop ignored paths; only then is anything
+compared, remembered or handed on. An object is decoded only where it has to be: what is certainly clean stays the bytes
+it came as, and of two versions only the top-level fields that differ are decoded.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from kubeweft.model.observations import Change, ChangeType
+from kubeweft.model.references import ObjectKey, ResourceType
+from kubeweft.sources.objects.comparing import NO_STEP, Step, compare_bodies
+from kubeweft.sources.objects.facts import Facts, owners_in, read_object
+from kubeweft.sources.objects.memory import Compression, Remembered
+from kubeweft.sources.objects.shaping import Rules, shape_body
+from kubeweft.store.interfaces import Resume
+
+MOST_DELETED = 10_000  # what is told again of objects deleted lately makes nothing
+
+
+class Differ:
+    """The last versions of one resource type, and the changes that new ones make."""
+
+    def __init__(self, cluster: str, resource: ResourceType, *, window_length: int, rules: Rules) -> None:
+        """``window_length`` is in nanoseconds: the first change in a window comes with a snapshot."""
+        self.cluster = cluster
+        self.resource = resource
+        self.rules = rules
+        self.compression = Compression()
+        self.remembered: dict[str, Remembered] = {}
+        self._lately_deleted: OrderedDict[str, str] = OrderedDict()
+        self.new_dictionary: tuple[int, bytes] | None = None
+        self._length = window_length
+
+    def load(self, resume: Resume) -> None:
+        """Take up the versions of a former run."""
+        for number, content in resume.dictionaries:
+            self.compression.load(number, content)
+        for stored in resume.versions:
+            self.remembered[stored.uid] = Remembered(
+                stored.version, stored.snapshot_window, stored.dictionary, stored.body
+            )
+
+    def absorb(self, kind: str, raw: bytes, *, received: int) -> tuple[Facts, list[Change]]:
+        """One watch event (``ADDED``, ``MODIFIED`` or ``DELETED``) with its raw object.
+
+        Raises ``BadInput`` if the object is none. The list is empty if the version was known already; it holds a
+        sighting as well as the change where a snapshot is due.
+        """
+        facts, body = self._read(raw)
+        before = self.remembered.get(facts.uid)
+        known = before.version if before is not None else self._lately_deleted.get(facts.uid)
+        if known is not None and not _is_newer(facts.version, known):
+            return facts, []
+        if kind == "DELETED":
+            return facts, [self._deleted(facts, body, before, received)]
+        if before is None:
+            created = kind == "ADDED"
+            return facts, [self._first(facts, body, "Added" if created else "Sighting", received)]
+        return facts, self._modified(facts, body, before, received)
+
+    def absorb_listed(self, raw: bytes, *, received: int) -> tuple[Facts, list[Change]]:
+        """One object of a complete list: unknown ones are sightings, others the step since they were last seen."""
+        facts, body = self._read(raw)
+        before = self.remembered.get(facts.uid)
+        if before is None:
+            return facts, [self._first(facts, body, "Sighting", received)]
+        if not _is_newer(facts.version, before.version):
+            return facts, []
+        return facts, self._modified(facts, body, before, received)
+
+    def missing(self, uid: str, *, received: int) -> Change | None:
+        """A complete list did not hold ``uid`` any more: it was deleted, we cannot know when or at which version."""
+        before = self.remembered.pop(uid, None)
+        if before is None:
+            return None
+        body = self.compression.unpack(before)
+        namespace, name, owners = owners_in(body)
+        return Change(
+            key=self.key(namespace, name),
+            kind=self.resource.kind,
+            api_version=self.resource.api_version,
+            uid=uid,
+            old_version=before.version,
+            version="",
+            type="Deleted",
+            time=received,
+            time_source="receipt",
+            body=body,
+            owners=owners,
+        )
+
+    def revise(self) -> Iterator[tuple[str, Remembered, bytes]]:
+        """Bring everything remembered under the present rules; gives each object, with what it is now.
+
+        Versions that were kept under other rules could otherwise show, as "the value before", what is secret now.
+        """
+        for uid, before in list(self.remembered.items()):
+            body = self._shape(self.compression.unpack(before))
+            after = before._replace(dictionary=self.compression.current, body=self.compression.pack(body))
+            self.remembered[uid] = after
+            yield uid, after, body
+
+    def _read(self, raw: bytes) -> tuple[Facts, bytes]:
+        facts, body = read_object(raw, self.resource)
+        return facts, self._shape(body)
+
+    def _shape(self, body: bytes) -> bytes:
+        return shape_body(body, self.resource.group, self.resource.resource, self.rules)
+
+    def key(self, namespace: str, name: str) -> ObjectKey:
+        """The key of an object of this type."""
+        return ObjectKey(self.cluster, self.resource.group, self.resource.resource, namespace, name)
+
+    def _first(self, facts: Facts, body: bytes, change: ChangeType, received: int) -> Change:
+        made = self._change(facts, change, received, old_version="", body=body)
+        self._remember(facts, body, window=self._window(made.time))
+        return made
+
+    def _modified(self, facts: Facts, body: bytes, before: Remembered, received: int) -> list[Change]:
+        step = self._compare(self.compression.unpack(before), body)
+        made = self._change(facts, "Modified", received, old_version=before.version, step=step)
+        window = self._window(made.time)
+        self._remember(facts, body, window=window)
+        if window == before.snapshot_window and not step.cut:
+            return [made]
+        return [made, self._change(facts, "Sighting", received, body=body)]
+
+    def _deleted(self, facts: Facts, body: bytes, before: Remembered | None, received: int) -> Change:
+        self.remembered.pop(facts.uid, None)
+        self._lately_deleted[facts.uid] = facts.version
+        if len(self._lately_deleted) > MOST_DELETED:
+            self._lately_deleted.popitem(last=False)
+        step = self._compare(self.compression.unpack(before), body) if before else NO_STEP
+        old_version = before.version if before else ""
+        return self._change(facts, "Deleted", received, old_version=old_version, step=step, body=body)
+
+    def _compare(self, before: bytes, after: bytes) -> Step:
+        return compare_bodies(before, after, max_bytes=self.rules.plan.max_patch_bytes)
+
+    def _change(
+        self,
+        facts: Facts,
+        change: ChangeType,
+        received: int,
+        *,
+        old_version: str = "",
+        step: Step = NO_STEP,
+        body: bytes = b"",
+    ) -> Change:
+        told = facts.time and (change != "Deleted" or facts.deleting)
+        return Change(
+            key=self.key(facts.namespace, facts.name),
+            kind=facts.kind,
+            api_version=facts.api_version,
+            uid=facts.uid,
+            old_version=old_version,
+            version=facts.version,
+            type=change,
+            time=facts.time if told else received,
+            time_source="object" if told else "receipt",
+            patch=step.patch,
+            patch_truncated=step.cut,
+            words=step.words,
+            body=body,
+            managers=step.actors(facts.managers) if change != "Deleted" else (),
+            generation=facts.generation,
+            owners=facts.owners,
+        )
+
+    def _remember(self, facts: Facts, body: bytes, *, window: int) -> None:
+        dictionary = self.compression.sample(body)
+        if dictionary is not None:
+            self.new_dictionary = dictionary
+        packed = self.compression.pack(body)
+        self.remembered[facts.uid] = Remembered(facts.version, window, self.compression.current, packed)
+
+    def _window(self, time: int) -> int:
+        return time - time % self._length
+
+
+def _is_newer(version: str, known: str) -> bool:
+    """Compare two resourceVersions of one resource type (KEP-5504: integers of any length); opaque ones by equality."""
+    if version.isdecimal() and known.isdecimal():
+        return (len(version), version) > (len(known), known)
+    return version != known
