@@ -1,0 +1,41 @@
+"""Give each object the time that its story takes.
+
+Stored object spans are as long as their windows: they reach into the future, and a request across the border reaches
+out of them. Shown, an object lasts from the first to the last of what is under it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kubeweft.display.trees import Fact, Node, Tree, each_node
+
+
+def fit_objects(tree: Tree) -> Tree:
+    """Every object encloses its facts and the objects it owns; one without any lies where its owner begins."""
+    fitted = each_node(tree, _fit)
+    return dataclasses.replace(fitted, root=_place(fitted.root, owner=fitted.root))
+
+
+def _fit(node: Node) -> Node:
+    inside: list[Fact | Node] = [*node.facts, *(child for child in node.children if _has_time(child))]
+    if not inside:
+        return node
+    return dataclasses.replace(
+        node, start=min(part.start for part in inside), end=max(part.end for part in inside)
+    )
+
+
+def _has_time(node: Node) -> bool:
+    return bool(node.facts) or any(_has_time(child) for child in node.children)
+
+
+def _place(node: Node, *, owner: Node) -> Node:
+    placed = (
+        node
+        if _has_time(node) or node is owner
+        else dataclasses.replace(node, start=owner.start, end=owner.start)
+    )
+    children = [_place(child, owner=placed) for child in node.children]
+    links = [dataclasses.replace(link, start=placed.start, end=placed.start) for link in node.links]
+    return dataclasses.replace(placed, children=tuple(children), links=tuple(links))

@@ -1,0 +1,180 @@
+"""The tree that a person sees: objects, what happened to them, and the objects they own.
+
+Values only. A :class:`Fact` is a stored span in its place in the tree; it keeps the span as it was stored, beside the
+times it is shown with. Steps never change a tree, they make a new one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from kubeweft.model import vocabulary as v
+from kubeweft.model.references import ObjectKey
+from kubeweft.model.spans import Span
+from kubeweft.model.windows import NANOSECONDS
+
+FOREVER = 2**63 - 1
+
+Folds = Literal["", "conflicts", "series"]
+"""Why the children of a fact stand under it: they are more of the same (``""``: it caused them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One span in its place. ``life`` is an index into the lives of its object."""
+
+    span: Span
+    start: int
+    end: int
+    children: tuple[Fact, ...] = ()
+    folds: Folds = ""
+    life: int = 0
+
+    def text(self, name: str) -> str:
+        """An attribute as text, empty where it is missing."""
+        return text_of(self.span, name)
+
+    def number(self, name: str) -> int:
+        """An attribute as a whole number, 0 where it is missing or none."""
+        return number_of(self.span, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One of the objects that bore a name, told apart by UID. Times are None where nobody saw them."""
+
+    uid: str
+    created: int | None = None
+    deleted: int | None = None
+
+
+class MergedWindow(NamedTuple):
+    """One stored trace of an object: it begins at ``start`` and lasts ``length`` nanoseconds."""
+
+    start: int
+    length: int
+    trace_id: bytes
+
+    def overlaps(self, since: int, until: int) -> bool:
+        """Whether the window has a moment between two times, both included."""
+        return self.start + self.length > since and self.start <= until
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One object with all its windows merged: ``span`` is the object span of the first."""
+
+    key: ObjectKey
+    kind: str
+    span: Span
+    start: int
+    end: int
+    windows: tuple[MergedWindow, ...]
+    facts: tuple[Fact, ...] = ()
+    links: tuple[Fact, ...] = ()
+    children: tuple[Node, ...] = ()
+    lives: tuple[Life, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truncation:
+    """Something left out on purpose: ``more`` of it, around ``of``, beside the ``shown``; ``hint`` says how to see it."""
+
+    what: str
+    of: str
+    shown: int
+    more: int
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """One root with everything under it, between two times (nanoseconds), and what had to be left out."""
+
+    root: Node
+    since: int = 0
+    until: int = FOREVER
+    truncated: tuple[Truncation, ...] = ()
+
+
+Step = Callable[[Tree], Tree]
+
+
+def fact_of(span: Span) -> Fact:
+    """A span as a fact, at the time it was stored with."""
+    return Fact(span=span, start=span.start, end=max(span.start, span.end))
+
+
+def text_of(span: Span, name: str) -> str:
+    """An attribute as text, empty where it is missing."""
+    value = span.attributes.get(name, "")
+    return value if isinstance(value, str) else str(value)
+
+
+def number_of(span: Span, name: str) -> int:
+    """An attribute as a whole number, 0 where it is missing or none."""
+    value = span.attributes.get(name, 0)
+    if isinstance(value, str):  # some trace stores give numbers back as text
+        return int(value) if value.isdecimal() else 0
+    return int(value)
+
+
+def succeeded(request: Span) -> bool:
+    """Whether an audited request was carried out (2xx and no dry run)."""
+    return 200 <= number_of(request, v.CODE) < 300 and text_of(request, v.DRY_RUN).lower() != "true"
+
+
+def version_number(version: str) -> int:
+    """A resourceVersion for comparing within one resource type; -1 where it is opaque."""
+    return int(version) if version.isdecimal() else -1
+
+
+def is_whole_second(fact: Fact) -> bool:
+    """Whether the fact tells only the second in which it was (metav1.Time), so that it may be up to 1 s later."""
+    if fact.start != fact.end or fact.start % NANOSECONDS:
+        return False
+    source = fact.span.source
+    return source == "event" or (source == "change" and text_of(fact.span, v.TIME_SOURCE) in ("object", ""))
+
+
+def latest_end(fact: Fact) -> int:
+    """The latest moment to which the fact may reach."""
+    return fact.end + NANOSECONDS - 1 if is_whole_second(fact) else fact.end
+
+
+def link_target(link: Span) -> ObjectKey:
+    """The object at the other end of a link span."""
+    return ObjectKey(
+        text_of(link, v.LINK_CLUSTER) or link.key.cluster,
+        text_of(link, v.LINK_GROUP),
+        text_of(link, v.LINK_RESOURCE),
+        text_of(link, v.LINK_NAMESPACE),
+        text_of(link, v.LINK_NAME),
+    )
+
+
+def each_node(tree: Tree, change: Callable[[Node], Node]) -> Tree:
+    """A tree in which ``change`` has been applied to every object, owned ones before their owners."""
+
+    def visit(node: Node) -> Node:
+        children = tuple([visit(child) for child in node.children])
+        return change(dataclasses.replace(node, children=children) if children else node)
+
+    return dataclasses.replace(tree, root=visit(tree.root))
+
+
+def nodes_of(node: Node) -> Iterator[Node]:
+    """The object and all under it, in display order."""
+    yield node
+    for child in node.children:
+        yield from nodes_of(child)
+
+
+def facts_of(facts: tuple[Fact, ...]) -> Iterator[Fact]:
+    """Facts and all nested in them, in display order."""
+    for fact in facts:
+        yield fact
+        yield from facts_of(fact.children)
