@@ -1,0 +1,114 @@
+"""What is declared now, and the plan that follows from it: recompiled as a whole whenever a spec changes.
+
+News come from Kopf's watch and from sweeps, in any order and as often as they like: only the newest version of an
+object counts, and only a new spec makes a new plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kubeweft.control.compiling import Compiled, Installation, compile_policies
+from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
+from kubeweft.model.plan import Plan
+
+logger = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+
+
+class Declarations:
+    """All TracingPolicies and LinkRules. Fits ``steering.Steering``; belongs to one event loop."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        *,
+        on_plan: Callable[[Plan], None],
+        on_types_changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``on_plan`` gets every new plan that differs from the one before; it has to be quick."""
+        self._installation = installation
+        self._on_plan = on_plan
+        self._on_types_changed = on_types_changed
+        self._objects: dict[str, dict[str, DeclaredObject]] = {POLICIES: {}, LINK_RULES: {}}
+        self.compiled: Compiled = compile_policies((), installation)
+        self.news = asyncio.Event()
+        self.sweep_wanted = asyncio.Event()
+        self.operator_failure = ""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of what is declared now."""
+        return self.compiled.plan
+
+    def objects(self, resource: str) -> dict[str, DeclaredObject]:
+        """All objects of one type by name, as they were last seen."""
+        return dict(self._objects[resource])
+
+    def policy_seen(self, name: str, body: Body | None) -> None:
+        """A TracingPolicy as it is now; None: it is gone."""
+        self._seen(POLICIES, name, body)
+
+    def link_rule_seen(self, name: str, body: Body | None) -> None:
+        """A LinkRule as it is now; None: it is gone."""
+        self._seen(LINK_RULES, name, body)
+
+    def listed(self, resource: str, bodies: Iterable[Body], *, before: Mapping[str, DeclaredObject]) -> None:
+        """A complete list was read: what was known ``before`` it was asked for, and is not in it, is gone."""
+        found = [DeclaredObject.from_body(resource, body) for body in bodies]
+        kept = {declared.name for declared in found}
+        known = self._objects[resource]
+        self._forget(resource, [n for n, o in before.items() if n not in kept and known.get(n) is o])
+        for declared in found:
+            self._learn(declared, known.get(declared.name))
+
+    def types_changed(self) -> None:
+        """Resource types may have come or gone."""
+        self._on_types_changed()
+
+    def ready(self) -> None:
+        """Kopf watches; what was deleted while it did not is found by a sweep."""
+        self.operator_failure = ""
+        self.sweep_wanted.set()
+
+    def failed(self, reason: str) -> None:
+        """Kopf has ended and will be started again; the plan stays in force."""
+        self.operator_failure = reason
+        self.sweep_wanted.set()
+
+    def _seen(self, resource: str, name: str, body: Body | None) -> None:
+        known = self._objects[resource].get(name)
+        if body is not None:
+            self._learn(DeclaredObject.from_body(resource, body), known)
+        elif known is not None:
+            self._forget(resource, [name])
+
+    def _learn(self, declared: DeclaredObject, known: DeclaredObject | None) -> None:
+        if known is not None and known.uid == declared.uid and not declared.is_newer_than(known):
+            return
+        self._objects[declared.resource][declared.name] = declared
+        self.news.set()
+        if declared.resource == POLICIES and not declared.declares_the_same(known):
+            self._recompile(f"policy {declared.name} was declared")
+
+    def _forget(self, resource: str, names: list[str]) -> None:
+        for name in names:
+            del self._objects[resource][name]
+        if names:
+            self.news.set()
+            if resource == POLICIES:
+                self._recompile(f"policies are gone: {', '.join(names)}")
+
+    def _recompile(self, reason: str) -> None:
+        before = self.compiled.plan
+        self.compiled = compile_policies(self._objects[POLICIES].values(), self._installation)
+        refused = [name for name, verdict in self.compiled.verdicts.items() if not verdict.accepted]
+        logger.info(
+            "plan compiled: reason=%s policies=%d refused=%s", reason, len(self.compiled.verdicts), refused
+        )
+        if self.compiled.plan != before:
+            self._on_plan(self.compiled.plan)
