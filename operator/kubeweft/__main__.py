@@ -1,0 +1,5 @@
+"""``python -m kubeweft``."""
+
+from kubeweft.cli import main
+
+main()

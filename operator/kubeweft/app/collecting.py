@@ -1,0 +1,151 @@
+"""The data path of one cluster: what is watched by the plan of the moment, and what follows when the plan changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from kubernetes_asyncio.client.api_client import ApiClient
+
+from kubeweft.app.pipeline import Pipeline
+from kubeweft.kube.cluster_watch import ClusterWatch
+from kubeweft.kube.discovery import Discovered
+from kubeweft.kube.receiving import Receiver
+from kubeweft.model.kinds import Kinds
+from kubeweft.model.plan import Plan
+from kubeweft.model.redaction import Redactor
+from kubeweft.model.references import ResourceType
+from kubeweft.runtime import clock
+from kubeweft.sources.events.parsing import EventReader
+from kubeweft.sources.events.watching import EventReceiver, EventRules
+from kubeweft.sources.objects.differing import Differ
+from kubeweft.sources.objects.receiving import ObjectReceiver
+from kubeweft.sources.objects.shaping import Rules
+from kubeweft.store.interfaces import RunMemory
+
+logger = logging.getLogger(__name__)
+
+EVENTS = ("", "events")
+SAME_EVENTS = ("events.k8s.io", "events")  # the same objects under another name
+FLUSH_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Which cluster, seen by whom, in windows of which length (nanoseconds)."""
+
+    cluster: str
+    observer: str
+    window_length: int
+
+
+class Collector:
+    """Watches one cluster by a plan that may change at any time."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        place: Place,
+        memory: RunMemory,
+        pipeline: Pipeline,
+        kinds: Kinds,
+        install_key: bytes,
+        plan: Plan,
+    ) -> None:
+        """``install_key`` is the key of digests that stand for secret values."""
+        self._place = place
+        self._memory = memory
+        self._pipeline = pipeline
+        self._kinds = kinds
+        self._install_key = install_key
+        self._objects: dict[ResourceType, ObjectReceiver] = {}
+        self._events: EventReceiver | None = None
+        self._kinds_grown = False
+        self.rules = self._rules_of(plan)
+        self.watch = ClusterWatch(
+            client,
+            wanted=self._wanted,
+            receiver_for=self._receiver_for,
+            on_discovered=self._learn,
+            metadata_only=self._metadata_only,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.rules.plan
+
+    def use(self, plan: Plan) -> None:
+        """Work by another plan from now on."""
+        self.rules = self._rules_of(plan)
+        for receiver in self._objects.values():
+            receiver.use(self.rules)
+        if self._events is not None:
+            self._events.rules = self._event_rules()
+        self.watch.replan()
+
+    async def flush_now_and_then(self) -> None:
+        """Write checkpoints of what has gone quiet, and links whose kinds have become known; until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_EVERY)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is not written yet."""
+        if self._kinds_grown:
+            self._kinds_grown = False
+            await self._pipeline.kinds_learned()
+            if self._events is not None:
+                await self._events.kinds_learned()
+        for receiver in list(self._objects.values()):
+            await receiver.flush()
+
+    def _rules_of(self, plan: Plan) -> Rules:
+        return Rules(plan=plan, redactor=Redactor(plan.redaction, self._install_key))
+
+    def _event_rules(self) -> EventRules:
+        reader = EventReader(self._place.cluster, kinds=self._kinds, redactor=self.rules.redactor)
+        return EventRules(reader=reader, wants_event=self.plan.wants_event)
+
+    def _wanted(self, resource: ResourceType) -> bool:
+        name = (resource.group, resource.resource)
+        if name == EVENTS:
+            return self.plan.wants_events
+        return name != SAME_EVENTS and self.plan.wants_type(*name)
+
+    def _metadata_only(self, resource: ResourceType) -> bool:
+        """Values of Secrets are not even asked for, unless a policy wants their digests."""
+        is_secret = (resource.group, resource.resource) == ("", "secrets")
+        return is_secret and not self.plan.redaction.digest_secrets
+
+    def _receiver_for(self, resource: ResourceType) -> Receiver:
+        if (resource.group, resource.resource) == EVENTS:
+            self._events = EventReceiver(
+                cluster=self._place.cluster,
+                resource=resource,
+                rules=self._event_rules(),
+                deliver=self._pipeline.deliver,
+                resume=self._memory.resume(self._place.cluster, resource.group, resource.resource),
+                clock=clock.now,
+                observer=self._place.observer,
+            )
+            return self._events
+        differ = Differ(
+            self._place.cluster, resource, window_length=self._place.window_length, rules=self.rules
+        )
+        receiver = ObjectReceiver(
+            differ,
+            deliver=self._pipeline.deliver,
+            resume=self._memory.resume(self._place.cluster, resource.group, resource.resource),
+            clock=clock.now,
+            observer=self._place.observer,
+        )
+        self._objects[resource] = receiver
+        return receiver
+
+    def _learn(self, discovered: Discovered) -> None:
+        for resource in discovered.all_types:
+            self._kinds.learn(resource)
+        self._kinds_grown = True

@@ -1,0 +1,59 @@
+"""Options that several commands share, so that they read and behave alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from kubeweft.model.errors import UserError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+store: Decorator = click.option(
+    "--store",
+    default="kubeweft.db",
+    show_default=True,
+    envvar="KUBEWEFT_STORE",
+    help="File of the embedded store.",
+)
+cluster: Decorator = click.option(
+    "--cluster", default="", help="Name of the cluster, where the store has several."
+)
+namespace: Decorator = click.option("-n", "--namespace", default="", help="Namespace; without it, any.")
+since: Decorator = click.option(
+    "--since", default="", help="From then on: 10m, 2h30m, 1d, 10:32, 2026-11-21T10:32Z."
+)
+until: Decorator = click.option("--until", default="", help="Until then, written like --since.")
+local_time: Decorator = click.option("--local", is_flag=True, help="Times in the local zone instead of UTC.")
+
+
+def output(*choices: str) -> Decorator:
+    """``-o``, of which the first choice is the default."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="Output format.",
+    )
+
+
+def existing_store(path: str) -> Path:
+    """The store's file; raises ``UserError`` that says how one comes to be."""
+    file = Path(path)
+    if not file.exists():
+        raise UserError(
+            f"there is no store at {path}: name one with --store, or make one with 'kubeweft run' or 'kubeweft import'"
+        )
+    return file
+
+
+def standard_output() -> Console:
+    """Colours on a terminal (and where NO_COLOR is not set), plain text in full width elsewhere."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())

@@ -1,0 +1,69 @@
+"""``kubeweft`` itself: its commands, and how errors reach a person."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from kubeweft.model.errors import UserError
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+COMMANDS = {  # name: where it is, loaded only when it is used, for the sake of a quick start
+    "run": "kubeweft.cli.run:run",
+    "show": "kubeweft.cli.show:show",
+    "search": "kubeweft.cli.search:search",
+    "import": "kubeweft.cli.importing:import_",
+    "crds": "kubeweft.cli.crds:crds",
+}
+
+
+class Commands(click.Group):
+    """The commands of :data:`COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=Commands, context_settings=SETTINGS)
+@click.version_option(package_name="kubeweft", prog_name="kubeweft")
+def kubeweft() -> None:
+    """See what really happened to every object in a Kubernetes cluster, and why.
+
+    \b
+    kubeweft run --kubeconfig ~/.kube/config --store kubeweft.db     watch a cluster
+    kubeweft show deployment/demo -n default --store kubeweft.db     the story of one object and what it owns
+    kubeweft search --text BackOff --since 1h --store kubeweft.db    find objects
+    kubeweft import audit.log --store kubeweft.db                    read audit logs, no cluster needed
+    """
+
+
+def main() -> None:
+    """The entry point: errors that a person can mend are one clear message and exit status 2."""
+    try:
+        kubeweft(standalone_mode=False)
+    except UserError as error:
+        click.echo(f"kubeweft: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone (``| head``): nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,108 @@
+"""What the installation decides: flags, environment (``KUBEWEFT_*``) and a TOML file, in this order of strength.
+
+All fields are checked at once and all errors are told together. What a policy decides is not here: see
+``kubeweft.control``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kubeweft.model.errors import UserError
+from kubeweft.model.windows import DEFAULT_WINDOW_SECONDS
+
+CLUSTER_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+GIBIBYTE = 1024**3
+
+
+class Settings(BaseSettings):
+    """All settings of ``kubeweft run``; the other commands use ``store`` and ``cluster`` only."""
+
+    model_config = SettingsConfigDict(env_prefix="KUBEWEFT_", extra="forbid", frozen=True)
+
+    kubeconfig: str = Field("", description="kubeconfig file; empty: KUBECONFIG, in-cluster, ~/.kube/config")
+    context: str = Field("", description="kubeconfig context; empty: the current one")
+    cluster: str = Field(
+        "local", pattern=CLUSTER_NAME, max_length=63, description="name of the local cluster"
+    )
+    store: str = Field("kubeweft.db", min_length=1, description="file of the embedded store")
+    store_max_bytes: int = Field(
+        20 * GIBIBYTE, ge=1024**2, description="size of the store at which writing stops"
+    )
+    max_pending_spans: int = Field(
+        5_000_000, ge=1000, description="spans that may wait for an exporter before writing stops"
+    )
+    window_seconds: int = Field(
+        DEFAULT_WINDOW_SECONDS,
+        ge=60,
+        le=86_400,
+        description="length of a trace window: part of every trace ID",
+    )
+    audit_listen: str = Field("", description="HOST:PORT of the audit webhook; empty: none")
+    audit_token_file: str = Field("", description="file with the bearer token that the audit webhook demands")
+    audit_tls_cert: str = Field("", description="certificate file of the audit webhook; empty: plain HTTP")
+    audit_tls_key: str = Field("", description="key file that belongs to audit_tls_cert")
+    status_listen: str = Field("", description="HOST:PORT of /metrics, /healthz and /readyz; empty: none")
+    otlp: str = Field(
+        "", description="OTLP receiver that gets every span: http://host:4318 or grpc://host:4317"
+    )
+    without_policy: Literal["everything", "nothing"] = Field(
+        "everything", description="what to trace while there is no TracingPolicy"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
+    log_format: Literal["text", "json"] = Field("text", description="log lines for people or for machines")
+
+    @field_validator("audit_listen", "status_listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value:
+            parse_address(value)
+        return value
+
+
+def load(*, flags: dict[str, Any], file: Path | None) -> Settings:
+    """Settings from all sources; raises ``UserError`` that lists every problem."""
+    from_file = _read_file(file) if file else {}
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        from_environment = _environment_names()
+        below = {k: value for k, value in from_file.items() if k not in from_environment}
+        return Settings(**{**below, **given})
+    except ValidationError as error:
+        raise UserError("\n".join(["the settings are not right:", *_problems(error)])) from None
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """``HOST:PORT``, ``:PORT`` (all addresses) or ``[IPv6]:PORT``; port 0 takes a free one."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:9443")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  ":PORT" asks for it
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as content:
+            return tomllib.load(content)
+    except OSError as error:
+        raise UserError(f"cannot read the settings file {file}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"the settings file {file} is no valid TOML: {error}") from error
+
+
+def _environment_names() -> set[str]:
+    prefix = "KUBEWEFT_"
+    return {name[len(prefix) :].lower() for name in os.environ if name.upper().startswith(prefix)}
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [
+        f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]

@@ -1,0 +1,172 @@
+"""Replays a recorded story through the real data path, in any order, cut by a kill and a restart wherever wanted.
+
+The recording is JSON lines in order of arrival: ``{"at": ns, "watch": "pods", "line": {"type":…, "object":…}}`` or
+``{"at": ns, "audit": {…}}``. Watches keep the order of their versions, as the API server guarantees; everything else
+may be shuffled.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from kubeweft.app.pipeline import Pipeline
+from kubeweft.kube.receiving import WatchLine
+from kubeweft.model.kinds import Kinds
+from kubeweft.model.plan import Plan
+from kubeweft.model.redaction import Redactor
+from kubeweft.model.spans import Span
+from kubeweft.model.windows import DEFAULT_WINDOW
+from kubeweft.sources.audit.parsing import AuditParser
+from kubeweft.sources.events.parsing import parse_event
+from kubeweft.sources.objects.differing import Differ
+from kubeweft.sources.objects.receiving import ObjectReceiver
+from kubeweft.sources.objects.shaping import Rules
+from kubeweft.store.sqlite import SqliteStore
+from kubeweft.store.writer import Writer
+from kubeweft.weaving.weaver import Weaver
+
+CLUSTER = "local"
+EVENTS = "events"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One recorded line: a watch line of ``resource`` with its version, or (empty resource) an audit event."""
+
+    at: int
+    resource: str
+    type: str
+    body: bytes
+    version: str
+
+
+def read_story(folder: Path) -> list[Arrival]:
+    """All arrivals in the recorded order."""
+    return [_arrival(orjson.loads(line)) for line in (folder / "recorded.jsonl").read_bytes().splitlines()]
+
+
+def shuffled(story: Sequence[Arrival], seed: int) -> list[Arrival]:
+    """Another order of arrival that a cluster could have brought: each watch in its order, audit in any."""
+    choice = random.Random(seed)
+    order = [arrival.resource or f"audit {number}" for number, arrival in enumerate(story)]
+    choice.shuffle(order)
+    queues: dict[str, Iterator[Arrival]] = {}
+    for number, arrival in enumerate(story):
+        name = arrival.resource or f"audit {number}"
+        if name not in queues:
+            queues[name] = iter([a for a in story if a.resource == name] if arrival.resource else [arrival])
+    return [next(queues[name]) for name in order]
+
+
+class Replay:
+    """One run of the data path over a store in a file. Leaving it without ``flush`` is a kill."""
+
+    def __init__(self, file: Path, *, plan: Plan | None = None, kinds: Kinds | None = None) -> None:
+        self.store = SqliteStore(file)
+        self._writer = Writer(self.store)
+        self._kinds = kinds or Kinds()
+        weaver = Weaver(window_length=DEFAULT_WINDOW, kinds=self._kinds)
+        for window in self.store.recent_windows(0):
+            weaver.know_activity(window.key, window.start)
+        self.pipeline = Pipeline(weaver, self._writer)
+        plan = plan or Plan()
+        self._rules = Rules(plan=plan, redactor=Redactor(plan.redaction, b"k" * 32))
+        self._parser = AuditParser(
+            cluster=CLUSTER,
+            kinds=self._kinds,
+            redactor=self._rules.redactor,
+            wants_request=plan.wants_request,
+            wants_event=plan.wants_event,
+        )
+        self._receivers: dict[str, ObjectReceiver] = {}
+        self._reached: dict[str, str] = {}
+        self._now = 0
+
+    async def arrive(self, arrival: Arrival) -> None:
+        """Let one line arrive."""
+        self._now = arrival.at
+        if not arrival.resource:
+            await self.pipeline.offer(self._parser.parse(arrival.body).observations)
+        elif arrival.resource == EVENTS:
+            seen = parse_event(CLUSTER, orjson.loads(arrival.body), self._kinds, self._rules.redactor)
+            await self.pipeline.deliver([seen])  # type: ignore[list-item]  # every kind of a story is known
+        else:
+            receiver = await self._receiver(arrival.resource)
+            await receiver.changed([WatchLine(arrival.type, arrival.body)], arrival.version)
+
+    async def reached(self, resource: str) -> str:
+        """The version at which the watch of a type begins: what the last checkpoint says."""
+        await self._receiver(resource)
+        return self._reached[resource]
+
+    async def flush(self) -> None:
+        """What the operator does once a second."""
+        for receiver in self._receivers.values():
+            await receiver.flush()
+
+    async def close(self) -> None:
+        """End without writing anything more."""
+        await self._writer.aclose()
+        self.store.close()
+
+    async def _receiver(self, resource: str) -> ObjectReceiver:
+        if resource not in self._receivers:
+            name, _, group = resource.partition(".")
+            kind = self._kinds.kind_of(group, name)
+            assert kind is not None
+            self._receivers[resource] = receiver = ObjectReceiver(
+                Differ(CLUSTER, kind, window_length=DEFAULT_WINDOW, rules=self._rules),
+                deliver=self.pipeline.deliver,
+                resume=self.store.resume(CLUSTER, group, name),
+                clock=lambda: self._now,
+                observer="replay",
+            )
+            self._reached[resource] = (await receiver.resume_point()).version
+        return self._receivers[resource]
+
+
+async def replay(
+    file: Path, *parts: Sequence[Arrival], doubled: bool = False
+) -> dict[tuple[bytes, bytes], Span]:
+    """Replay the parts with a kill between them; after each, watches begin again at their last checkpoint."""
+    seen: list[Arrival] = []
+    for part in parts:
+        run = Replay(file)
+        for arrival in [*await _missed(run, seen), *part]:
+            await run.arrive(arrival)
+            if doubled:
+                await run.arrive(arrival)
+        seen.extend(part)
+        await run.close()
+    return all_spans(file)
+
+
+def all_spans(file: Path) -> dict[tuple[bytes, bytes], Span]:
+    """Everything stored, by trace and span ID."""
+    with SqliteStore.open_reader(file) as reader:
+        return {(span.trace_id, span.span_id): span for _, span in reader.spans_after(0, limit=1_000_000)}
+
+
+async def _missed(run: Replay, seen: Sequence[Arrival]) -> list[Arrival]:
+    """What a watch that begins at the last checkpoint brings again."""
+    reached = {
+        a.resource: int(await run.reached(a.resource) or 0)
+        for a in seen
+        if a.resource and a.resource != EVENTS
+    }
+    return [a for a in seen if a.resource and (a.resource == EVENTS or int(a.version) > reached[a.resource])]
+
+
+def _arrival(line: dict[str, Any]) -> Arrival:
+    if "audit" in line:
+        return Arrival(line["at"], "", "", msgspec.json.encode(line["audit"]), "")
+    obj = line["line"]["object"]
+    version = obj["metadata"]["resourceVersion"]
+    return Arrival(line["at"], line["watch"], line["line"]["type"], msgspec.json.encode(obj), version)
