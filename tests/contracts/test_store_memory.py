@@ -135,19 +135,19 @@ def audit_version(
     version: str, *, cluster: str = "prod", uid: str = "u", body: bytes = b'{"a":1}'
 ) -> AuditVersion:
     return AuditVersion(
-        cluster,
-        "apps",
-        "deployments",
-        "shop",
-        "web",
-        uid,
-        version,
-        NINE,
-        False,
-        version == "9",
-        "Deployment",
-        "apps/v1",
-        body,
+        cluster=cluster,
+        group="apps",
+        resource="deployments",
+        namespace="shop",
+        name="web",
+        uid=uid,
+        version=version,
+        time=NINE,
+        created=False,
+        deleted=version == "9",
+        kind="Deployment",
+        api_version="apps/v1",
+        body=body,
     )
 
 
@@ -167,6 +167,16 @@ def test_audit_versions_are_kept_once_and_come_in_the_order_of_their_versions(be
     assert kept[0].deleted is True
     assert [one.version for one in bench.store.audit_versions("edge", "u")] == ["1"]
     assert bench.store.audit_versions("nowhere", "u") == []
+
+
+def test_of_one_audit_version_the_earliest_time_counts_in_any_order(bench: Bench) -> None:
+    create = audit_version("1")._replace(created=True, time=NINE + 5)
+    earlier = audit_version("1")._replace(deleted=True, time=NINE + 3)
+    for order in ((create, earlier), (earlier, create), (create, earlier)):
+        bench.store.write(Batch(audit_versions=order))
+        assert bench.store.audit_versions("prod", "u") == [create._replace(time=NINE + 3, deleted=True)]
+    bench.store.write(Batch(audit_versions=(audit_version("1")._replace(time=NINE + 9),)))
+    assert bench.store.audit_versions("prod", "u") == [create._replace(time=NINE + 3, deleted=True)]
 
 
 # ------------------------------------------------------------------------------------------------------------ exporting

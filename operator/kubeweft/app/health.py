@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from kubeweft.control.health import ExporterHealth, Health, Phase, TypeHealth
 from kubeweft.export.standing import ExporterState
 from kubeweft.kube import watch_state
-from kubeweft.kube.cluster_watch import ClusterWatch
+from kubeweft.kube.cluster_watch import NOT_ASKED_YET, ClusterWatch
 from kubeweft.model.plan import Plan
 from kubeweft.store.interfaces import StoreStatistics
 
@@ -29,15 +29,23 @@ def health_of(
     last_audit: int,
 ) -> Health:
     """Everything at this moment. Types that are not served (any more) are nobody's trouble."""
+    states = watch.states()
     return Health(
         plan=plan,
         cluster_uid=cluster_uid,
-        unreachable=watch.health.message,
+        unreachable="" if watch.health.message == NOT_ASKED_YET else watch.health.message,
         overloaded="the store is full" if store.full else "",
-        types=tuple(
-            TypeHealth(resource.group, resource.resource, PHASES[state.phase], state.message)
-            for resource, state in watch.states().items()
-            if state.phase in PHASES
+        types=(
+            *(
+                TypeHealth(resource.group, resource.resource, PHASES[state.phase], state.message)
+                for resource, state in states.items()
+                if state.phase in PHASES
+            ),
+            *(
+                TypeHealth(resource.group, resource.resource, "Listing")
+                for resource in watch.discovered.types
+                if resource not in states and plan.wants_type(resource.group, resource.resource)
+            ),
         ),
         exporters=tuple(
             ExporterHealth(name, state.reason, state.message)

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,6 @@ from kubeweft.runtime import clock
 from kubeweft.runtime.status_server import StatusServer
 from kubeweft.runtime.tasks import supervise
 from kubeweft.settings import Settings, parse_address
-from kubeweft.store.interfaces import Batch
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer
 from kubeweft.weaving.weaver import Weaver
@@ -46,10 +46,14 @@ from kubeweft.weaving.weaver import Weaver
 logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SWITCH_INTERVAL = (
+    0.0005  # seconds; at Python's 5 ms a busy event loop makes a write of 2,000 spans take 124 ms, not 30
+)
 
 
 async def run_operator(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; raises ``UserError`` if it cannot start."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     async with _storing(settings) as (store, writer), _connected(settings) as client:
         operator = Operator(settings, store=store, writer=writer, client=client)
         await _until_signal(operator.run)
@@ -85,7 +89,7 @@ class Operator:
             store,
             wait_beyond=writer.wait_beyond,
             newest=lambda: writer.statistics().position,
-            save_position=lambda name, position: writer.write(Batch(export_positions=((name, position),))),
+            save_position=writer.save_export_position,
             in_use=store.activate_exporters,
         )
         self.declarations = Declarations(

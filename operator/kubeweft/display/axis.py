@@ -20,7 +20,7 @@ def clock(time: int, zone: tzinfo, *, whole_seconds: bool = False) -> str:
 
 def day(time: int, zone: tzinfo) -> str:
     """``YYYY-MM-DD``."""
-    return f"{in_zone(time, zone):%Y-%m-%d}"
+    return in_zone(time, zone).date().isoformat()
 
 
 def moment(time: int, zone: tzinfo, *, near: int) -> str:

@@ -79,8 +79,11 @@ def manifest_at(reader: SpanReader, key: ObjectKey, time: int) -> Manifest:
 
 def manifest_yaml(manifest: Manifest) -> str:
     """YAML that begins as ``kubectl`` writes it, then in the order of the object's own fields."""
-    head = {field: manifest[field] for field in ("apiVersion", "kind", "metadata") if field in manifest}
-    return yaml.safe_dump({**head, **manifest}, sort_keys=False, allow_unicode=True, width=120)
+    ordered: Manifest = {
+        field: manifest[field] for field in ("apiVersion", "kind", "metadata") if field in manifest
+    }
+    ordered.update(manifest)
+    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _steps(spans: Iterable[Span]) -> list[_Step]:

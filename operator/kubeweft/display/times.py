@@ -6,7 +6,7 @@ Everything is relative to a time that is given; no clock is read here.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from kubeweft.display.trees import FOREVER
 from kubeweft.model.errors import UserError
@@ -70,20 +70,17 @@ def in_zone(time: int, zone: tzinfo) -> datetime:
 
 def _time_of_day(clock: re.Match[str], *, now: int, zone: tzinfo) -> int:
     hour, minute, second, fraction = clock.groups()
-    today = in_zone(now, zone).date()
-    for day in (today, today - timedelta(days=1)):
-        moment = datetime(day.year, day.month, day.day, int(hour), int(minute), int(second or 0), tzinfo=zone)
-        time = _nanoseconds(moment, fraction)
-        if time <= now:
-            return time
-    return time
+    today = in_zone(now, zone).replace(
+        hour=int(hour), minute=int(minute), second=int(second or 0), tzinfo=zone
+    )
+    time = _nanoseconds(today, fraction)
+    return time if time <= now else _nanoseconds(today - timedelta(days=1), fraction)
 
 
 def _moment(found: re.Match[str], zone: tzinfo) -> int:
     day, clock, second, fraction, offset = found.groups()
     if clock is None and offset:
         raise ValueError("an offset needs a time of day")
-    date.fromisoformat(day)
     written = f"{day}T{clock or '00:00'}:{second or '00'}{(offset or '').upper()}"
     moment = datetime.fromisoformat(written)
     return _nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=zone), fraction)

@@ -18,7 +18,7 @@ from rich.text import Text
 from kubeweft.display.axis import clock, duration, moment
 from kubeweft.display.trees import Fact, Life, Node, link_target
 from kubeweft.model import vocabulary as v
-from kubeweft.model.references import ObjectKey, group_resource
+from kubeweft.model.references import group_resource
 from kubeweft.model.timestamps import parse_timestamp
 
 Piece = tuple[str, str]
@@ -154,16 +154,12 @@ def _who(fact: Fact, pen: Pen) -> list[Piece]:
 
 
 def _about_another(fact: Fact, node: Node) -> list[Piece]:
-    """Of what the fact is, where that is not the object it stands under (a whole type, a collection)."""
+    """Of what the fact is, where that is not the object it stands under but a whole type or collection."""
     key = fact.span.key
-    return [] if key == node.key else [(f" of {_collection(key)}", "cyan")]
-
-
-def _collection(key: ObjectKey) -> str:
-    if key.name:
-        return str(key)
-    what = group_resource(key.group, key.resource)
-    return f"all {what} in {key.namespace}" if key.namespace else f"all {what}"
+    if key == node.key:
+        return []
+    where = f" in {key.namespace}" if key.namespace else ""
+    return [(f" of all {group_resource(key.group, key.resource)}{where}", "cyan")]
 
 
 def _conflicting(fact: Fact, pen: Pen) -> list[Text]:
@@ -260,17 +256,11 @@ def _word_gap(fact: Fact, node: Node, pen: Pen) -> Wording:
     return Wording(pen.write(*pieces), style="magenta")
 
 
-def _word_other(fact: Fact, node: Node, pen: Pen) -> Wording:
-    return Wording(pen.write((fact.span.name, "bold"), *_about_another(fact, node)))
-
-
 WORDINGS: dict[str, Callable[[Fact, Node, Pen], Wording]] = {
     "request": _word_request,
     "change": _word_change,
     "event": _word_event,
     "gap": _word_gap,
-    "object": _word_other,
-    "link": lambda fact, _, pen: Wording(word_link(fact, pen)),
 }
 
 

@@ -8,7 +8,6 @@ is a file. Nothing is held in memory but the batch at hand: a receiver that is d
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from kubeweft.export.carriers import Carrier, OtlpCarrier
 from kubeweft.export.delivery import Delivery, Pause, Placed
 from kubeweft.export.sending import check_exporter, open_sender
 from kubeweft.export.standing import ExporterState, Standing
+from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import NotNow
-from kubeweft.model.plan import Exporter, Scope
+from kubeweft.model.plan import Exporter
 from kubeweft.model.spans import Span
 from kubeweft.store.interfaces import SpanSpool
 
@@ -86,7 +86,7 @@ class SpoolExporter:
         self._backoff = backoff or Backoff()
         self._limits = limits
         self._pause = pause
-        self._selects = _selector(exporter.scopes)
+        self._selects = _selector(exporter)
         self._read_until = 0
         self._standing = Standing(
             exporter.name, newest=newest or (lambda: self._read_until), changed=on_change or (lambda _: None)
@@ -156,13 +156,11 @@ class SpoolExporter:
         await asyncio.to_thread(self._spool.save_export_position, name, position)
 
 
-def _selector(scopes: tuple[Scope, ...]) -> Callable[[Span], bool]:
-    """Whether an exporter wants a span: any scope that selects its object will do, and no scopes select all."""
-    if not scopes:
-        return lambda _: True
+def _selector(exporter: Exporter) -> Callable[[Span], bool]:
+    """Whether an exporter wants a span."""
 
-    @functools.lru_cache(4096)
-    def selects(group: str, resource: str, namespace: str) -> bool:
-        return any(s.selects_type(group, resource) and s.selects_namespace(namespace) for s in scopes)
+    def selects(span: Span) -> bool:
+        verb, user = span.attributes.get(v.VERB, ""), span.attributes.get(v.USER, "")
+        return exporter.wants_span(span.key, span.source, verb=str(verb), user=str(user))
 
-    return lambda span: selects(span.key.group, span.key.resource, span.key.namespace)
+    return selects if exporter.scopes else lambda _: True

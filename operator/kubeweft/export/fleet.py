@@ -47,10 +47,9 @@ class ExporterFleet:
 
     def states(self) -> Mapping[str, ExporterState]:
         """How each exporter stands, by its name."""
-        running = {
-            exporter.name: spool_exporter.state for exporter, spool_exporter in self._exporters.items()
-        }
-        return {**self._refused, **running}
+        running = {exporter.name: drain.state for exporter, drain in self._exporters.items()}
+        refused = {exporter.name: state for exporter, state in self._refused.items()}
+        return {**refused, **running}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -68,9 +67,14 @@ class ExporterFleet:
                 await self._changed.wait()
 
     def _start(self, group: asyncio.TaskGroup, exporter: Exporter) -> None:
-        self._refused.pop(exporter.name, None)
         try:
-            drain = SpoolExporter(self._spool, exporter, wait_beyond=self._wait_beyond, newest=self._newest)
+            drain = SpoolExporter(
+                self._spool,
+                exporter,
+                wait_beyond=self._wait_beyond,
+                newest=self._newest,
+                save_position=self._save_position,
+            )
         except UserError as error:
             logger.error(
                 "an exporter cannot work as it is declared: exporter=%s reason=%s", exporter.name, error

@@ -29,6 +29,7 @@ from kubeweft.runtime.tasks import supervise
 logger = logging.getLogger(__name__)
 
 LISTS_AT_ONCE = 8
+NOT_ASKED_YET = "not asked yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class ClusterWatch:
         self._watches: dict[ResourceType, _Watch] = {}
         self._reflectors: dict[ResourceType, Reflector] = {}
         self._discovered = NOTHING
-        self._unreachable = "not asked yet"
+        self._unreachable = NOT_ASKED_YET
         self._reachable_since = clock.now()
         self._crashes = 0
         self._loop: asyncio.AbstractEventLoop | None = None

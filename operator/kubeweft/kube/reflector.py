@@ -200,9 +200,8 @@ class Reflector:
         version, count = self._error_lines
         count = count + 1 if version == self._progress.version else 1
         self._error_lines = self._progress.version, count
-        if (
-            count >= self._limits.errors_before_list
-        ):  # an object the server cannot convert blocks the watch for ever
+        if count >= self._limits.errors_before_list:
+            # An object that the server cannot convert would otherwise block the watch for ever.
             return Lost("WatchFailed", str(failure))
         if isinstance(failure, Refused):
             return Unavailable(str(failure), status=failure.status)

@@ -113,11 +113,8 @@ def guess_resource(kind: str) -> str:
 def _is_group(group: str, asked: str) -> bool:
     """Whether ``apps``, ``v1.apps`` or the first labels of a group mean this one. Nothing asked: any."""
     first, _, rest = asked.partition(".")
-    if _VERSION.fullmatch(first):
-        asked = rest
-        if not asked:
-            return True
-    return not asked or group == asked or group.startswith(asked + ".")
+    names = (asked, rest) if _VERSION.fullmatch(first) else (asked,)
+    return any(not name or f"{group}.".startswith(f"{name}.") for name in names)
 
 
 def _newness(type_: ResourceType) -> tuple[tuple[int, int, int, str], ResourceType]:

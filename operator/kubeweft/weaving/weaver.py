@@ -37,10 +37,9 @@ class Weaver:
     def weave(self, observations: Iterable[Observation]) -> list[Span]:
         """All spans that these observations make, object spans before their children."""
         spans: list[Span] = []
-        count = 0
-        for count, observation in enumerate(observations, 1):
+        for observation in observations:
             self._weave_one(observation, spans)
-        self._since_prune += count
+            self._since_prune += 1
         if self._since_prune >= PRUNE_EVERY:
             self._since_prune = 0
             self.prune()

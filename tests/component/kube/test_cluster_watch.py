@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -243,8 +244,10 @@ async def test_an_unreachable_cluster_is_asked_until_it_answers(rig: Rig) -> Non
 
 async def test_a_type_that_is_discovered_but_not_served_is_tried_slower_and_slower(rig: Rig) -> None:
     rig.server.script(f"{collection_path(NODES)}*", answer(404), times=3)
+    began = time.monotonic()
     async with running(rig):
         await rig.all_watching(PODS, SECRETS, NODES, DEPLOYMENTS)
+    assert time.monotonic() - began >= PACE.absent * (2 + 4 + 8)
     assert rig.made[NODES] == 4
     assert rig.watch.health.crashes == 0
 

@@ -23,6 +23,8 @@ STORED = [
     key("nodes", "everywhere", cluster="edge"),
     key("widgets", "gadget"),
     ObjectKey("demo", "unknown", "nodes", "", "x-1"),
+    ObjectKey("demo", "one.example", "things", "default", "same"),
+    ObjectKey("demo", "two.example", "things", "default", "same"),
 ]
 
 
@@ -65,6 +67,20 @@ def test_several_clusters_have_to_be_told_apart() -> None:
 @pytest.mark.parametrize("argument", ["widget/gadget", "widgets/gadget", "widgets.example.com/gadget"])
 def test_a_custom_resource_that_nobody_described_is_found_by_its_plural(argument: str) -> None:
     assert find(argument) == key("widgets", "gadget")
+
+
+def test_one_word_for_several_resources_asks_which() -> None:
+    with pytest.raises(
+        UserError, match=r"several resources: write one of things\.one\.example/same, things\.two\.example"
+    ):
+        find("things/same")
+    assert find("things.two.example/same").group == "two.example"
+
+
+def test_a_pattern_has_to_fit_one_object() -> None:
+    assert find("pod/demo-*1") == key("pods", "demo-1")
+    with pytest.raises(UserError, match="fits several objects: write one of demo-1, demo-2"):
+        find("pod/demo-*", namespace="default")
 
 
 def test_the_nearest_names_are_suggested() -> None:

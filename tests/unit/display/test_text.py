@@ -119,7 +119,7 @@ def test_colours_tell_success_warning_and_failure(rollout: list[Span]) -> None:
 
 
 def test_nothing_that_somebody_wrote_can_drive_the_terminal() -> None:
-    nasty = "\x1b[2J\x1b]0;owned\x07 line\nbreak \u202etxt.exe \x9b31m [bold red]no markup[/] \ud800"
+    nasty = "no\u00a0break \x1b[2J\x1b]0;owned\x07 line\nbreak \u202etxt.exe \x9b31m [bold red]no markup[/] \ud800"
     tree = story_of(
         IT,
         weave(
@@ -133,7 +133,7 @@ def test_nothing_that_somebody_wrote_can_drive_the_terminal() -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", piped(tree))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", ANSI.sub("", on_terminal(tree, 150)))
     assert "[bold red]no markup[/]" in piped(tree)
-    assert "\\x1b[2J" in piped(tree)
+    assert "no\u00a0break \\x1b[2J" in piped(tree)
 
 
 def test_lives_stand_apart() -> None:
@@ -175,6 +175,42 @@ def test_requests_say_who_and_how_it_went() -> None:
         "no such field",
         "patch by somebody (kubectl) → no answer",
     ]
+
+
+def test_a_storm_says_who_failed_how_often() -> None:
+    storm = [
+        request(IT, "update", f"10:00:0{n}.000", code=409, base="7", user=user, reason="Conflict", agent="")
+        for n, user in enumerate(("bob", "alice", "bob"))
+    ]
+    assert lines_of(*storm)[1:] == [
+        "update by bob → 409 Conflict ×3 against version 7 2.0s",
+        "1 by alice, 2 by bob",
+    ]
+
+
+def test_words_are_written_as_they_are() -> None:
+    words = (
+        "metadata.annotations['a b'] x y → z",
+        "+ spec.nodeName = node-1",
+        "- spec.paused (was true)",
+        "… 3 more",
+    )
+    assert lines_of(change(IT, "Modified", "10:00:00", uid=ME, old="1", version="2", words=words))[
+        2:
+    ] == list(words)
+
+
+def test_numbers_that_a_store_gave_back_as_text_are_numbers() -> None:
+    def as_text(span: Span) -> Span:
+        return msgspec.structs.replace(
+            span, attributes={name: str(value) for name, value in span.attributes.items()}
+        )
+
+    spans = [
+        as_text(span) if span.source != "object" else span
+        for span in weave(request(IT, "patch", "10:00:00.000"))
+    ]
+    assert "patch by kubernetes-admin (kubectl) → 200 12ms" in piped(story_of(IT, spans))
 
 
 def test_changes_say_how_much_is_known() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeweft.display.axis import Axis, clock, duration, moment
+from kubeweft.display.axis import Axis, clock, day, duration, moment
 from kubeweft.display.times import parse_duration, parse_range, parse_time
 from kubeweft.display.trees import FOREVER
 from kubeweft.model.errors import UserError
@@ -50,7 +50,20 @@ def test_what_people_write(text: str, time: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ten", "10", "10:60", "25:00", "2026-13-01", "2026-11-31", "10m5", "m", "2026-11-20T", "1e3s"],
+    [
+        "",
+        "ten",
+        "10",
+        "10:60",
+        "25:00",
+        "2026-13-01",
+        "2026-11-31",
+        "10m5",
+        "m",
+        "2026-11-20T",
+        "2026-11-20Z",
+        "1e3s",
+    ],
 )
 def test_what_is_no_time_is_told_with_examples(text: str) -> None:
     with pytest.raises(UserError, match="is no time: write it like 10m, 2h30m"):
@@ -117,6 +130,11 @@ def test_clocks() -> None:
     assert moment(time, UTC, near=NOW) == "10:32:05.123"
     assert moment(at("10:00:00", day="2026-11-01"), UTC, near=NOW) == "2026-11-01 10:00:00"
     assert clock(FOREVER, UTC).startswith("23:47:16"), "the year 2262 is still a time"
+
+
+def test_times_beyond_the_calendar_are_shown_as_its_ends() -> None:
+    assert day(10**30, UTC) == "9999-12-31"
+    assert day(-(10**30), UTC) == "0001-01-01"
 
 
 def test_bars_stay_on_the_axis() -> None:

@@ -7,6 +7,8 @@ import pytest
 from kubeweft.model.errors import UserError
 from kubeweft.settings import load, parse_address
 
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  what ":PORT" asks for
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,7 @@ def test_a_bad_file_is_told_by_name(tmp_path: Path, content: str | None, told: s
 
 @pytest.mark.parametrize(
     ("text", "address"),
-    [("127.0.0.1:9443", ("127.0.0.1", 9443)), (":0", ("0.0.0.0", 0)), ("[::1]:80", ("::1", 80))],
+    [("127.0.0.1:9443", ("127.0.0.1", 9443)), (":0", (ALL_ADDRESSES, 0)), ("[::1]:80", ("::1", 80))],
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address

@@ -11,6 +11,7 @@ import msgspec
 
 from kubeweft.model.observations import Request
 from kubeweft.model.references import ObjectKey
+from kubeweft.sources.audit.wire import ResponseObject
 
 
 class BodySeen(NamedTuple):
@@ -30,31 +31,20 @@ class BodySeen(NamedTuple):
     body: bytes
 
 
-class _Metadata(msgspec.Struct, gc=False, rename="camel"):
-    deletion_timestamp: str | None = None
-    deletion_grace_period_seconds: int | None = None
-    finalizers: list[str] | None = None
-
-
 class _Spec(msgspec.Struct, gc=False):
     finalizers: list[str] | None = None
-
-
-class _Object(msgspec.Struct, gc=False):
-    metadata: _Metadata
 
 
 class _Namespace(msgspec.Struct, gc=False):
     spec: _Spec | None = None
 
 
-_object = msgspec.json.Decoder(_Object)
 _namespace = msgspec.json.Decoder(_Namespace)
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def body_seen(request: Request, raw: msgspec.Raw) -> BodySeen:
-    """The object in a trusted body that is whole."""
+def body_seen(request: Request, read: ResponseObject, raw: msgspec.Raw) -> BodySeen:
+    """The object in a trusted body that is whole; ``read`` is what has been read of it."""
     body = bytes(raw)
     return BodySeen(
         request,
@@ -63,7 +53,7 @@ def body_seen(request: Request, raw: msgspec.Raw) -> BodySeen:
         request.version,
         request.kind,
         request.api_version,
-        _is_deleted(request, body),
+        _is_deleted(request, read, body),
         body,
     )
 
@@ -73,28 +63,25 @@ def removal_seen(request: Request) -> BodySeen:
     return BodySeen(request, request.key, request.uid, "", "", "", True, b"")
 
 
-def _is_deleted(request: Request, body: bytes) -> bool:
+def _is_deleted(request: Request, read: ResponseObject, body: bytes) -> bool:
     """Whether the object is gone after this write.
 
     A delete that has to wait (for finalizers or a grace period) answers with the object, marked; and the update that
     takes the last finalizer off a marked object removes it.
     """
-    try:
-        metadata = _object.decode(body).metadata
-        if metadata.deletion_timestamp is None:
-            return request.verb == "delete"
-        if metadata.finalizers:
-            return False
-        if (request.key.group, request.key.resource) == (
-            "",
-            "namespaces",
-        ):  # they have finalizers of their own
-            return not _finalizers_of_namespace(body)
-        return metadata.deletion_grace_period_seconds == 0
-    except _UNREADABLE:
+    metadata = read.metadata
+    if metadata is None or metadata.deletion_timestamp is None:
+        return request.verb == "delete"
+    if metadata.finalizers:
         return False
+    if (request.key.group, request.key.resource) == ("", "namespaces"):  # they have finalizers of their own
+        return not _finalizers_of_namespace(body)
+    return bool(metadata.deletion_grace_period_seconds == 0)
 
 
 def _finalizers_of_namespace(body: bytes) -> bool:
-    spec = _namespace.decode(body).spec
+    try:
+        spec = _namespace.decode(body).spec
+    except _UNREADABLE:
+        return True
     return bool(spec is not None and spec.finalizers)

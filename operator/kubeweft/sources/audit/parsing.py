@@ -190,11 +190,17 @@ class AuditParser:
         key = _key(event, reference, caller.collection, answer)
         request = self._maker.make(event, reference, key, answer, uri, received, completed, dry_run)
         if answer.uid and not dry_run and (self._with_bodies or self._learn_kinds):
-            self._use_answer(event, reference, request, answer, tally)
+            self._use_answer(event, reference, body, request, answer, tally)
         return request
 
     def _use_answer(
-        self, event: Shape, reference: ObjectReference, request: Request, answer: Answer, tally: Tally
+        self,
+        event: Shape,
+        reference: ObjectReference,
+        body: ResponseObject | None,
+        request: Request,
+        answer: Answer,
+        tally: Tally,
     ) -> None:
         if not answer.kind:
             if self._with_bodies and request.verb == "delete" and not answer.version:
@@ -202,8 +208,8 @@ class AuditParser:
             return
         if self._learn_kinds and self._kinds.kind_of(request.key.group, request.key.resource) is None:
             self._kinds.learn(type_shown(answer, reference, namespaced=bool(request.key.namespace)))
-        if isinstance(event, RawEvent):
-            tally.bodies.append(body_seen(request, event.response_object))
+        if body is not None and isinstance(event, RawEvent):
+            tally.bodies.append(body_seen(request, body, event.response_object))
 
     def _find_out(self, group: str, resource: str, namespace: str, verb: str, user: str) -> _Caller:
         # A request on a Namespace gives the object's own name as its namespace.

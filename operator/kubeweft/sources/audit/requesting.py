@@ -81,7 +81,7 @@ class RequestMaker:
             if event.source_ips
             else "",  # others: client's word
             code=code,
-            reason=self._redactor.redact_text(status.reason) if status.reason else "",
+            reason=disguise.word(status.reason) if status.reason else "",
             message=disguise.text(status.message, user, as_user) if status.message else "",
             received=received,
             completed=completed,
@@ -119,7 +119,7 @@ class Disguise:
         self._redactor = redactor
         self._shows_names = redactor.identity("somebody") == "somebody"
         self._names: dict[str, str] = {}
-        self._agents: dict[str, str] = {}
+        self._words: dict[str, str] = {}
 
     def name(self, name: str) -> str:
         """A user's name, or an address."""
@@ -133,11 +133,16 @@ class Disguise:
 
     def agent(self, agent: str, user: str) -> str:
         """A user agent: controllers put their user's name into it."""
-        known = self._agents.get(agent)
-        if known is None:
-            known = bounded(self._redactor.redact_text(agent), LONGEST_AGENT)
-            _remember(self._agents, agent, known)
+        known = self.word(agent)
         return known if self._shows_names else self._without(known, user)
+
+    def word(self, word: str) -> str:
+        """A short text that is much the same in all events."""
+        known = self._words.get(word)
+        if known is None:
+            known = bounded(self._redactor.redact_text(word), LONGEST_AGENT)
+            _remember(self._words, word, known)
+        return known
 
     def text(self, text: str, *users: str) -> str:
         """A message: the API server says in it who is not allowed to do something."""

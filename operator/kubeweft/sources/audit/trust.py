@@ -100,11 +100,11 @@ def _read_body(
     if (event.verb != "create" or reference.subresource) and not _is_same(metadata, reference):
         return None
     kind, api_version, version = body.kind or "", body.api_version or "", metadata.resource_version or ""
+    if _kind_fits(kind, api_version, reference, kinds):
+        return Answer(metadata.name, metadata.uid, version, kind, api_version)
     if (kind == "Scale" and reference.subresource == "scale") or (kind, api_version) == PARTIAL:
         return Answer(metadata.name, metadata.uid, version)
-    if not _kind_fits(kind, api_version, reference, kinds):
-        return None
-    return Answer(metadata.name, metadata.uid, version, kind, api_version)
+    return None
 
 
 def _is_same(metadata: ResponseMetadata, reference: ObjectReference) -> bool:

@@ -36,7 +36,7 @@ LINGER: Final = (
     5.0  # seconds to swallow what a refused sender still sends, so that it gets to read the answer
 )
 SLOW_DELIVERY: Final = 5.0  # seconds to come back after, where delivering has taken too long
-SHUTDOWN: Final = 5.0
+SHUTDOWN: Final = 3.0
 
 http_logger = logging.getLogger(f"{__name__}.http")
 

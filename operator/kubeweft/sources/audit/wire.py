@@ -58,13 +58,16 @@ class Annotations(msgspec.Struct, gc=False):
 
 
 class ResponseMetadata(msgspec.Struct, gc=False, rename="camel"):
-    """What a response body says about the identity of its object."""
+    """What a response body says about the identity of its object, and whether that is being deleted."""
 
     name: str | None = None
     namespace: str | None = None
     uid: str | None = None
     resource_version: str | None = None
     creation: str | None = msgspec.field(name="creationTimestamp", default=None)
+    deletion_timestamp: Any = None
+    deletion_grace_period_seconds: Any = None
+    finalizers: Any = None
 
 
 class ResponseObject(msgspec.Struct, gc=False, rename="camel"):

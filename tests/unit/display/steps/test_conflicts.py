@@ -38,3 +38,8 @@ def test_a_single_conflict_and_one_without_a_version_stay_alone() -> None:
 def test_other_failures_are_no_conflicts() -> None:
     refused = [request(IT, "update", f"10:00:0{n}.000", code=422, base="7") for n in range(3)]
     assert len(story_of(IT, weave(*refused)).root.facts) == 3
+
+
+def test_beside_a_storm_a_single_conflict_stays_single() -> None:
+    facts = story_of(IT, weave(*[conflict(f"10:00:0{n}.000", base="67"[n > 0]) for n in range(3)])).root.facts
+    assert [(len(f.children), f.folds) for f in facts] == [(0, ""), (1, "conflicts")]
