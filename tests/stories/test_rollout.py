@@ -119,6 +119,14 @@ async def test_the_controllers_answer_is_under_its_status_update(spans: Spans, f
     assert "deployment-controller" in request["attributes"][v.USER]
 
 
+async def test_every_change_is_under_the_request_that_caused_it(spans: Spans, file: Path) -> None:
+    with SqliteStore.open_reader(file) as reader:
+        shown = tree_as_json(read_tree(reader, DEPLOYMENT, kinds=Kinds()))["spans"]
+    by_id = {span["span_id"]: span for span in shown}
+    parents = [by_id[span["parent_span_id"]]["source"] for span in shown if span["source"] == "change"]
+    assert set(parents) == {"request"}
+
+
 async def test_both_replica_sets_and_all_pods_are_in_the_tree(
     spans: Spans, file: Path, story: list[Arrival]
 ) -> None:

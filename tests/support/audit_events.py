@@ -12,7 +12,7 @@ import orjson
 
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import EventSeen, Request
-from kubeweft.model.plan import Plan, Redaction
+from kubeweft.model.plan import Plan
 from kubeweft.model.redaction import Redactor
 from kubeweft.sources.audit.parsed import Parsed
 from kubeweft.sources.audit.parsing import AuditParser
@@ -142,7 +142,7 @@ def audit_parser(
     return AuditParser(
         cluster="c1",
         kinds=kinds or Kinds(),
-        redactor=Redactor(Redaction(), b"k" * 32),
+        redactor=Redactor(rules.redaction, b"k" * 32),
         wants_request=rules.wants_request,
         wants_event=rules.wants_event,
         with_bodies=with_bodies,

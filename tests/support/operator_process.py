@@ -114,7 +114,9 @@ class OperatorProcess(Component):
             status = child.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"kubeweft did not stop within {STOP_SECONDS} s:\n{self.log_text()}") from None
+            raise AssertionError(
+                f"kubeweft did not stop within {STOP_SECONDS} s:\n{self.log_text()}"
+            ) from None
         assert status == 0, f"exit status {status}:\n{self.log_text()}"
         assert "Traceback" not in self.log_text(), self.log_text()
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from kubernetes_asyncio.client.configuration import Configuration
 from prometheus_client import REGISTRY
+from prometheus_client.registry import Collector as MetricsSource
 
 from kubeweft.app.auditing import AuditInlet
 from kubeweft.app.collecting import Collector, Place
 from kubeweft.app.health import health_of
+from kubeweft.app.metrics import ProcessCollector
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.control.api import KubernetesControlApi
 from kubeweft.control.compiling import Installation
@@ -112,8 +114,13 @@ class Operator:
 
     async def run(self) -> None:
         """Start everything; ends only with an error or by cancellation."""
-        REGISTRY.register(ExportCollector(self.fleet.states))
-        async with _served(self._status_server()), self.audit.listening(), asyncio.TaskGroup() as group:
+        async with (
+            _measured(ExportCollector(self.fleet.states)),
+            _measured(ProcessCollector(store=self._store.statistics, health=self.health)),
+            _served(self._status_server()),
+            self.audit.listening(),
+            asyncio.TaskGroup() as group,
+        ):
 
             def start(name: str, run: Callable[[], Awaitable[None]]) -> None:
                 group.create_task(supervise(name, run), name=name)
@@ -210,6 +217,15 @@ async def _connected(settings: Settings) -> AsyncIterator[ClusterClient]:
         yield client
     finally:
         await client.close()
+
+
+@contextlib.asynccontextmanager
+async def _measured(collector: MetricsSource) -> AsyncIterator[None]:
+    REGISTRY.register(collector)
+    try:
+        yield
+    finally:
+        REGISTRY.unregister(collector)
 
 
 @contextlib.asynccontextmanager

@@ -36,6 +36,7 @@ def find_writers(spans: Iterable[Span]) -> dict[bytes, Span]:
     changes = [s for s in stored if s.source == "change" and text_of(s, v.CHANGE_TYPE) != "Sighting"]
     writers = _by_version(requests, changes)
     _add_status_answers(requests, [c for c in changes if c.span_id not in writers], writers)
+    _add_first_halves(changes, writers)
     return writers
 
 
@@ -83,6 +84,22 @@ def _add_status_answers(
         if change is not None:
             writers[change.span_id] = request
             free.remove(change)
+
+
+def _add_first_halves(changes: Sequence[Span], writers: dict[bytes, Span]) -> None:
+    """A delete that ends a grace period is two versions, one that sets the period to 0 and the removal itself.
+
+    The answer tells only the second (``BeforeDelete`` in k8s.io/apiserver/pkg/registry/rest/delete.go).
+    """
+    by_version = {(text_of(c, v.UID), text_of(c, v.RESOURCE_VERSION)): c for c in changes}
+    for removal in [c for c in changes if _is(c, "Deleted") and c.span_id in writers]:
+        first = by_version.get((text_of(removal, v.UID), text_of(removal, v.OLD_VERSION)))
+        if first is not None and first.span_id not in writers and _ends_grace_period(first):
+            writers[first.span_id] = writers[removal.span_id]
+
+
+def _ends_grace_period(change: Span) -> bool:
+    return not text_of(change, v.FIELD_MANAGER) and _sets(change, "metadata.deletionGracePeriodSeconds")
 
 
 def _caused_by(request: Span, changes: Sequence[Span]) -> Span | None:

@@ -132,7 +132,9 @@ class AuditParser:
         if not 0 < received <= LATEST:
             tally.bad.append(NO_TIME)
             return
-        completed = min(max(parse_timestamp(event.stage_timestamp or ""), received), LATEST)
+        completed = parse_timestamp(event.stage_timestamp or "")
+        if not received <= completed <= LATEST:  # unknown, or the clock was set back meanwhile
+            completed = received
         if completed > tally.last_time:
             tally.last_time = completed
         body = response_body(event)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
 import orjson
 import pytest
 
@@ -20,11 +23,13 @@ from audit_events import (
     reference,
     status,
 )
+from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Request
-from kubeweft.model.plan import Plan, Scope
+from kubeweft.model.plan import Plan, Redaction, Scope
+from kubeweft.model.redaction import Redactor
 from kubeweft.model.references import ObjectKey
 from kubeweft.sources.audit.decoding import WRONG_TYPE
-from kubeweft.sources.audit.parsing import NO_TIME
+from kubeweft.sources.audit.parsing import NO_TIME, AuditParser
 
 DEMO = ObjectKey("c1", "apps", "deployments", "default", "demo")
 
@@ -240,8 +245,13 @@ def test_whether_requests_are_wanted_is_asked_once_for_a_type_namespace_verb_and
         asked.append((key, verb, user))
         return True
 
-    parser = audit_parser()
-    parser._wants_request = wants
+    parser = AuditParser(
+        cluster="c1",
+        kinds=Kinds(),
+        redactor=Redactor(Redaction(), b"k" * 32),
+        wants_request=wants,
+        wants_event=lambda _key: True,
+    )
     for number in range(3):
         parser.parse(
             event_list(audit_event(objectRef=reference("pods", f"p{number}"), user={"username": "u"}))
@@ -301,6 +311,26 @@ def test_a_code_that_is_no_int32_spoils_one_event(number: bytes) -> None:
     broken = orjson.dumps(audit_event()).replace(b'"code":200', b'"code":' + number)
     parsed = parse(audit_event(), broken, audit_event())
     assert (len(parsed.observations), len(parsed.bad)) == (2, 1)
+
+
+@pytest.mark.parametrize(("mode", "shown"), [("Digest", r"hmac:[0-9a-f]{16}"), ("Omit", r"\*\*\*")])
+def test_a_policy_may_hide_who_it_was_everywhere(mode: str, shown: str) -> None:
+    plan = Plan(redaction=Redaction(user_identity=mode))
+    refused = status(403, message='pods is forbidden: User "jane@example.com" cannot create resource "pods"')
+    event = audit_event(
+        user={"username": "root@example.com"},
+        impersonatedUser={"username": "jane@example.com"},
+        userAgent="tool/1 root@example.com",
+        responseStatus=refused,
+        responseObject=refused,
+    )
+    (request,) = audit_parser(plan=plan).parse(event_list(event)).observations
+    assert isinstance(request, Request)
+    told = msgspec.json.encode(request)
+    for secret in (b"jane@", b"root@", b"127.0.0.1"):
+        assert secret not in told
+    assert re.fullmatch(shown, request.user)
+    assert re.fullmatch(f'pods is forbidden: User "{shown}" cannot create resource "pods"', request.message)
 
 
 def test_the_newest_completion_is_told() -> None:
