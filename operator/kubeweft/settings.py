@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kubeweft.export.endpoints import parse_endpoint
 from kubeweft.model.errors import UserError
 from kubeweft.model.windows import DEFAULT_WINDOW_SECONDS
 
@@ -63,6 +64,16 @@ class Settings(BaseSettings):
     def _is_address(cls, value: str) -> str:
         if value:
             parse_address(value)
+        return value
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        try:
+            if value:
+                parse_endpoint(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
         return value
 
 

@@ -22,7 +22,15 @@ from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.timestamps import parse_timestamp
 from kubeweft.store.sqlite_reader import SqliteReader
-from ledger import Ledger, is_acknowledged_write, make_ledger, state_of, stored_spans, written_in
+from ledger import (
+    Ledger,
+    StoredSpans,
+    is_acknowledged_write,
+    make_ledger,
+    state_of,
+    stored_spans,
+    written_in,
+)
 from operator_process import CLUSTER, OperatorProcess, found, kubeweft, listening_at, shown
 from rollout import Rollout, deployment_manifest
 
@@ -131,10 +139,9 @@ def story(
             def ledger() -> Ledger:
                 return make_ledger(written_in(control_plane.audit_log, namespace, WRITTEN), list(watch.lines))
 
+            spans = StoredSpans(operator.store, namespace)
             wait_until(
-                lambda: (
-                    "owned" in gone(watch.lines) and not ledger().missing_in(stored_spans(operator.store))
-                ),
+                lambda: "owned" in gone(watch.lines) and not ledger().missing_in(spans.now()),
                 "everything to be stored",
             )
         yield Story(

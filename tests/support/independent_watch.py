@@ -54,6 +54,7 @@ class IndependentWatch:
         self._stop = asyncio.Event()
         self._opened = threading.Semaphore(0)
         self._failure = ""
+        self._reached: dict[str, str] = {}
         self.lines: list[Line] = []
 
     def __enter__(self) -> Self:
@@ -68,7 +69,9 @@ class IndependentWatch:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_SECONDS)
-        assert not self._failure or error is not None, self._failure
+        if error is None:
+            assert not self._thread.is_alive(), "the independent watch does not end"
+            assert not self._failure, self._failure
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -85,29 +88,37 @@ class IndependentWatch:
     async def _follow(self, session: aiohttp.ClientSession, resource: str, path: str) -> None:
         async with session.get(path, params={"limit": "1"}) as answer:
             answer.raise_for_status()
-            version = (await answer.json())["metadata"]["resourceVersion"]
+            self._reached[resource] = (await answer.json())["metadata"]["resourceVersion"]
         self._opened.release()
         while not self._failure:
             try:
-                version = await self._read(session, resource, path, version)
+                await self._read(session, resource, path)
             except (aiohttp.ClientError, OSError):
                 await asyncio.sleep(AGAIN_AFTER)  # the API server is away
 
-    async def _read(self, session: aiohttp.ClientSession, resource: str, path: str, version: str) -> str:
-        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "600"}
+    async def _read(self, session: aiohttp.ClientSession, resource: str, path: str) -> None:
+        query = {"watch": "1", "resourceVersion": self._reached[resource], "timeoutSeconds": "600"}
         forever = aiohttp.ClientTimeout(total=None)
         async with session.get(path, params=query, timeout=forever) as answer:
             if answer.status != 200:
                 raise aiohttp.ClientError(await answer.text())
-            async for raw in answer.content:
-                event = json.loads(raw)
-                if event["type"] == "ERROR":
-                    self._failure = f"the independent watch of {resource} broke: {event['object']}"
-                    return version
-                line = Line(resource, event["type"], event["object"])
-                self.lines.append(line)
-                version = line.version
-        return version
+            transport = answer.connection.transport if answer.connection else None
+            try:
+                await self._take(answer.content, resource)
+            finally:
+                if transport is not None:
+                    transport.abort()  # an orderly end of TLS would outlive the loop
+                    await asyncio.sleep(0)
+
+    async def _take(self, content: aiohttp.StreamReader, resource: str) -> None:
+        async for raw in content:
+            event = json.loads(raw)
+            if event["type"] == "ERROR":
+                self._failure = f"the independent watch of {resource} broke: {event['object']}"
+                break
+            line = Line(resource, event["type"], event["object"])
+            self.lines.append(line)
+            self._reached[resource] = line.version
 
 
 def connection(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:

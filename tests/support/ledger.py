@@ -41,7 +41,9 @@ class Ledger:
             "versions": self.versions - counted.changes.keys(),
             "states of Events": self.states - counted.events.keys(),
         }
-        return "; ".join(f"{len(some)} {what}: {sorted(some)[:3]}" for what, some in absent.items() if some)
+        return "; ".join(
+            f"{len(some)} {what}: {sorted(map(str, some))[:3]}" for what, some in absent.items() if some
+        )
 
     def check(self, spans: Iterable[Span]) -> None:
         """AssertionError unless all of it is there, each exactly once, and no version or state that nobody saw."""
@@ -121,8 +123,24 @@ def is_acknowledged_write(entry: Json) -> bool:
     return entry["stage"] == "ResponseComplete" and entry["verb"] in WRITING and 200 <= code < 300
 
 
+class StoredSpans:
+    """The spans of a store that is being written, of all objects or those in some namespaces; each is read once."""
+
+    def __init__(self, store: Path, *namespaces: str) -> None:
+        self._store = store
+        self._namespaces = namespaces
+        self._position = 0
+        self._spans: list[Span] = []
+
+    def now(self) -> list[Span]:
+        """All there are, in the order of their arrival."""
+        with SqliteReader(self._store) as reader:
+            news = reader.spans_after(self._position, limit=1_000_000)
+        self._position = news[-1][0] if news else self._position
+        self._spans += [s for _, s in news if not self._namespaces or s.key.namespace in self._namespaces]
+        return self._spans
+
+
 def stored_spans(store: Path, *namespaces: str) -> list[Span]:
-    """All spans of a store in the order of their arrival, or those of objects in some namespaces."""
-    with SqliteReader(store) as reader:
-        spans = [span for _, span in reader.spans_after(0, limit=1_000_000)]
-    return [span for span in spans if not namespaces or span.key.namespace in namespaces]
+    """All spans of a store, or those of objects in some namespaces, in the order of their arrival."""
+    return StoredSpans(store, *namespaces).now()

@@ -60,7 +60,7 @@ class Collector:
         self._pipeline = pipeline
         self._kinds = kinds
         self._install_key = install_key
-        self._objects: dict[ResourceType, ObjectReceiver] = {}
+        self._objects: dict[tuple[str, str], ObjectReceiver] = {}
         self._events: EventReceiver | None = None
         self._kinds_grown = False
         self.rules = self._rules_of(plan)
@@ -142,7 +142,9 @@ class Collector:
             clock=clock.now,
             observer=self._place.observer,
         )
-        self._objects[resource] = receiver
+        self._objects[resource.group, resource.resource] = (
+            receiver  # of two versions of a type the newer counts
+        )
         return receiver
 
     def _learn(self, discovered: Discovered) -> None:

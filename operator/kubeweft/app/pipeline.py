@@ -10,11 +10,15 @@ from prometheus_client import Counter
 
 from kubeweft.model.errors import NotNow
 from kubeweft.model.observations import Observation
+from kubeweft.model.spans import Span
 from kubeweft.store.interfaces import Batch, Checkpoint
 from kubeweft.store.writer import Writer
 from kubeweft.weaving.weaver import Weaver
 
 logger = logging.getLogger(__name__)
+
+FRAME = ("object", "link")  # spans that are woven once, for whatever comes
+MOST_OWED = 50_000
 
 SPANS = Counter("kubeweft_spans_written_total", "Spans handed to the store, repeated ones included.")
 WAITS = Counter(
@@ -29,15 +33,15 @@ class Pipeline:
         """Both belong to the pipeline from now on."""
         self._weaver = weaver
         self._writer = writer
+        self._owed: list[Span] = []
 
     async def offer(self, observations: Sequence[Observation]) -> None:
         """Write, or raise ``NotNow``: for senders that keep what is refused and come again (the audit webhook)."""
-        spans = self._weaver.weave(observations)
+        batch = Batch(spans=self._weaver.weave(observations))
         try:
-            await self._write(Batch(spans=spans))
+            await self._write(batch)
         except BaseException:
-            # Whatever comes next must not rely on object spans that were never written.
-            self._weaver.start_over()
+            self._owe(batch.spans)
             raise
 
     async def deliver(
@@ -51,15 +55,36 @@ class Pipeline:
         await self._insist(Batch(spans=self._weaver.kinds_learned()))
 
     async def _insist(self, batch: Batch) -> None:
-        while True:
-            try:
-                return await self._write(batch)
-            except NotNow as full:
-                WAITS.inc()
-                logger.warning("the store takes nothing now, watches wait: reason=%s", full)
-                await asyncio.sleep(full.delay)
+        try:
+            while True:
+                try:
+                    return await self._write(batch)
+                except NotNow as full:
+                    WAITS.inc()
+                    logger.warning("the store takes nothing now, watches wait: reason=%s", full)
+                    await asyncio.sleep(full.delay)
+        except BaseException:
+            self._owe(batch.spans)
+            raise
 
     async def _write(self, batch: Batch) -> None:
-        if batch.spans or batch.checkpoints:
-            await self._writer.write(batch)
-            SPANS.inc(len(batch.spans))
+        owed, self._owed = self._owed, []
+        spans = [*owed, *batch.spans] if owed else batch.spans
+        if not spans and not batch.checkpoints:
+            return
+        try:
+            await self._writer.write(Batch(spans=spans, checkpoints=batch.checkpoints))
+        except BaseException:
+            self._owed += owed
+            raise
+        SPANS.inc(len(spans))
+
+    def _owe(self, spans: Sequence[Span]) -> None:
+        """What was not written is woven again when it is told again, but for object spans and links.
+
+        Those go with whatever is written next, because other spans that rely on them may have been woven meanwhile.
+        """
+        self._owed += [span for span in spans if span.source in FRAME]
+        if len(self._owed) > MOST_OWED:
+            self._owed.clear()
+            self._weaver.start_over()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kubeweft.app.importing import LINES_AT_ONCE, Importer, Report
+from kubeweft.app.importing import Importer, Report
 from kubeweft.cli import options
+from kubeweft.model.errors import UserError
 from kubeweft.model.windows import DEFAULT_WINDOW_SECONDS, NANOSECONDS
 from kubeweft.runtime.logs import configure_logging
 from kubeweft.sources.audit.files import STANDARD_INPUT, read_lines, size_of
 from kubeweft.store.sqlite import SqliteStore
 
 MOST_REASONS = 5
+NOT_TOLD = "the logs do not tell: import them again after logs that do"
 
 
 @click.command("import", short_help="Read audit logs from files, no cluster needed.")
@@ -43,6 +45,7 @@ def import_(inputs: tuple[str, ...], cluster: str, store: str, window_seconds: i
     kubeweft import --store incident.db audit.jsonl.zst && kubeweft search --store incident.db
     """
     configure_logging(level="warning", form="text")
+    _check(inputs)
     with SqliteStore(store) as target:
         importer = Importer(target, cluster=cluster, window_length=window_seconds * NANOSECONDS)
         with _progress(quiet=quiet) as progress:
@@ -54,30 +57,28 @@ def import_(inputs: tuple[str, ...], cluster: str, store: str, window_seconds: i
             )
     if not quiet:
         _tell(report, store)
-    if report.lines and sum(report.bad.values()) == report.lines:
-        raise click.ClickException("no line was an audit event: is this an audit log in JSON lines?")
+    if report.lines and sum(report.bad.values()) >= report.lines:
+        raise UserError("no line was an audit event: is this an audit log in JSON lines?")
+
+
+def _check(inputs: tuple[str, ...]) -> None:
+    """Before anything is read or made: an input that is not there must not be found out after an hour."""
+    problems = []
+    for source in inputs:
+        try:
+            if source != STANDARD_INPUT:
+                Path(source).open("rb").close()
+        except OSError as error:
+            problems.append(f"cannot read {source}: {error.strerror}")
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 def _read(importer: Importer, source: str, progress: Progress) -> None:
     name = "standard input" if source == STANDARD_INPUT else source
     task = progress.add_task(name, total=size_of(source))
-    for lines in _batches(source, importer.report, progress, task):
-        importer.read(lines)
-
-
-def _batches(source: str, report: Report, progress: Progress, task: TaskID) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    for line in read_lines(source, progress=lambda position: progress.update(task, completed=position)):
-        if line.fault:
-            report.lines += 1
-            report.bad[line.fault] += 1
-            continue
-        batch.append(line.content)
-        if len(batch) == LINES_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    lines = read_lines(source, progress=lambda position: progress.update(task, completed=position))
+    importer.read(lines, source=name)
 
 
 def _progress(*, quiet: bool) -> Progress:
@@ -95,8 +96,9 @@ def _tell(report: Report, store: str) -> None:
     if report.ignored:
         click.echo(f"{report.ignored:,} lines are about no object, or only read one")
     if report.unresolved:
-        click.echo(
-            f"{report.unresolved:,} Events are about objects of kinds that the logs do not tell", err=True
-        )
+        click.echo(f"{report.unresolved:,} Events are about objects of kinds that {NOT_TOLD}", err=True)
+    if report.unlinked:
+        click.echo(f"{report.unlinked:,} owners are of kinds that {NOT_TOLD}", err=True)
     for reason, count in report.bad.most_common(MOST_REASONS):
-        click.echo(f"{count:,} lines could not be read: {reason}", err=True)
+        source, line = report.first_bad[reason]
+        click.echo(f"{count:,} could not be read: {reason} (first: line {line:,} of {source})", err=True)

@@ -54,6 +54,14 @@ def existing_store(path: str) -> Path:
     return file
 
 
-def standard_output() -> Console:
+class Output(Console):
+    """A console that leaves a closed pipe to whoever runs the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so, instead of ending the process as a failure."""
+        raise BrokenPipeError
+
+
+def standard_output() -> Output:
     """Colours on a terminal (and where NO_COLOR is not set), plain text in full width elsewhere."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Output(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())

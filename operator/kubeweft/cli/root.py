@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
-from kubeweft.model.errors import UserError
+from kubeweft.model.errors import NotNow, UserError
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 COMMANDS = {  # name: where it is, loaded only when it is used, for the sake of a quick start
@@ -20,8 +21,21 @@ COMMANDS = {  # name: where it is, loaded only when it is used, for the sake of 
 }
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has had enough (``| head``). Under this name click does not call it a failure."""
+
+
 class Commands(click.Group):
     """The commands of :data:`COMMANDS`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one, until its output is written."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
+        return result
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
@@ -56,7 +70,7 @@ def main() -> None:
     """The entry point: errors that a person can mend are one clear message and exit status 2."""
     try:
         kubeweft(standalone_mode=False)
-    except UserError as error:
+    except (UserError, NotNow) as error:
         click.echo(f"kubeweft: {error}", err=True)
         sys.exit(2)
     except click.ClickException as error:
@@ -64,6 +78,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone (``| head``): nothing is wrong
+    except ReaderGone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -67,6 +67,8 @@ class Kinds:
         """Add a type, or say better what is known of it."""
         key = (resource.group, resource.resource)
         known = self._entries.get(key, _UNKNOWN)
+        if known.learned and known.type == resource and not singular and not short_names:
+            return  # the audit log says the same with every request
         if known.learned and (known.type == resource or _newness(known.type) > _newness(resource)):
             resource = known.type
         entry = _Entry(

@@ -6,11 +6,11 @@ thing writes the same bytes. Nothing here may depend on what was seen before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
-from kubeweft.model.observations import Change, EventSeen, Gap, Request
+from kubeweft.model.observations import Change, EventSeen, FieldManager, Gap, Request
 from kubeweft.model.spans import Attributes, Span
 from kubeweft.model.timestamps import format_timestamp
 
@@ -82,23 +82,20 @@ def change_span(change: Change, trace: bytes, root: bytes) -> Span:
         v.UID: change.uid,
         v.RESOURCE_VERSION: change.version,
     }
-    _add(attributes, v.OLD_VERSION, change.old_version)
+    if change.old_version:
+        attributes[v.OLD_VERSION] = change.old_version
     attributes[v.KIND] = change.kind
     attributes[v.API_VERSION] = change.api_version
     if change.generation:
         attributes[v.GENERATION] = change.generation
-    _add(attributes, v.WORDS, "\n".join(change.words))
-    _add(attributes, v.PATCH, change.patch)
+    if change.words:
+        attributes[v.WORDS] = "\n".join(change.words)
+    if change.patch:
+        attributes[v.PATCH] = change.patch
     if change.patch_truncated:
         attributes[v.PATCH_TRUNCATED] = True
     if change.managers:
-        attributes[v.FIELD_MANAGER] = ", ".join(_distinct(m.manager for m in change.managers))
-        attributes[v.FIELD_MANAGER_OPERATION] = ", ".join(_distinct(m.operation for m in change.managers))
-        _add(
-            attributes,
-            v.FIELD_MANAGER_SUBRESOURCE,
-            ", ".join(_distinct(m.subresource for m in change.managers if m.subresource)),
-        )
+        _add_managers(attributes, change.managers)
     attributes[v.TIME_SOURCE] = change.time_source
     return Span(
         trace,
@@ -114,6 +111,13 @@ def change_span(change: Change, trace: bytes, root: bytes) -> Span:
         "",
         change.body,
     )
+
+
+def _add_managers(attributes: Attributes, managers: Sequence[FieldManager]) -> None:
+    """One, nearly always; several wrote within the second that they tell."""
+    attributes[v.FIELD_MANAGER] = _joined([manager.manager for manager in managers])
+    attributes[v.FIELD_MANAGER_OPERATION] = _joined([manager.operation for manager in managers])
+    _add(attributes, v.FIELD_MANAGER_SUBRESOURCE, _joined([manager.subresource for manager in managers]))
 
 
 def change_id(change: Change) -> bytes:
@@ -189,5 +193,5 @@ def _add(attributes: Attributes, name: str, value: str) -> None:
         attributes[name] = value
 
 
-def _distinct(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
+def _joined(values: list[str]) -> str:
+    return values[0] if len(values) == 1 else ", ".join(dict.fromkeys(filter(None, values)))

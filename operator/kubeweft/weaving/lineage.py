@@ -19,12 +19,19 @@ from kubeweft.model.references import ObjectKey
 WINDOWS_KEPT = 6
 
 
+class Trace(NamedTuple):
+    """The ID of a stored trace, and that of its root span."""
+
+    id: bytes
+    root: bytes
+
+
 class Touched(NamedTuple):
     """An object was active in a window for the first time."""
 
     key: ObjectKey
     window: int
-    trace: bytes
+    trace: Trace
 
 
 class Linked(NamedTuple):
@@ -44,13 +51,13 @@ class Lineage:
     def __init__(self, *, window_length: int) -> None:
         """``window_length`` is in nanoseconds."""
         self._length = window_length
-        self._traces: dict[ObjectKey, dict[int, bytes]] = {}
+        self._traces: dict[ObjectKey, dict[int, Trace]] = {}
         self._parents: dict[ObjectKey, tuple[Parent, ...]] = {}
         self._gone: set[ObjectKey] = set()
         self._newest = 0
 
-    def trace_of(self, key: ObjectKey, window: int) -> bytes | None:
-        """The trace ID of an object that has been active in a window, else None."""
+    def trace_of(self, key: ObjectKey, window: int) -> Trace | None:
+        """The trace of an object that has been active in a window, else None."""
         windows = self._traces.get(key)
         return None if windows is None else windows.get(window)
 
@@ -61,7 +68,8 @@ class Lineage:
             windows = self._traces[key] = {}
         elif window in windows:
             return
-        trace = windows[window] = identity.trace_id(key, window, self._length)
+        trace_id = identity.trace_id(key, window, self._length)
+        trace = windows[window] = Trace(trace_id, identity.object_span_id(trace_id))
         self._newest = max(self._newest, window)
         yield Touched(key, window, trace)
         for parent in self._parents.get(key, ()):
@@ -76,6 +84,10 @@ class Lineage:
         self._gone.discard(key)
         for window in tuple(self._traces.get(key, ())):
             yield from self._join(key, parent, window)
+
+    def parents_of(self, key: ObjectKey) -> tuple[Parent, ...]:
+        """The owners of ``key`` that are known."""
+        return self._parents.get(key, ())
 
     def forget_activity(self) -> None:
         """Forget what was active: what is written next is complete by itself, at the price of repeating some."""

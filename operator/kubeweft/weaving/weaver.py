@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kubeweft.links.owners import KindTable, parent_of
+from kubeweft.links.owners import KindTable, Parent, parent_of
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Change, EventSeen, Gap, Known, Observation, Request
 from kubeweft.model.references import ObjectKey, OwnerReference
 from kubeweft.model.spans import Span, SpanLink
 from kubeweft.weaving.children import change_span, event_span, gap_span, request_span
-from kubeweft.weaving.lineage import Lineage, Linked, Step, Touched
+from kubeweft.weaving.lineage import Lineage, Linked, Step, Touched, Trace
 
 MOST_WAITING = 100_000
 PRUNE_EVERY = 50_000
@@ -25,13 +25,17 @@ PRUNE_EVERY = 50_000
 class Weaver:
     """Weaves the observations of any number of clusters; not thread-safe, and never waits."""
 
-    def __init__(self, *, window_length: int, kinds: KindTable) -> None:
-        """``window_length`` is in nanoseconds, and the same in the whole installation."""
+    def __init__(self, *, window_length: int, kinds: KindTable, forgets: bool = True) -> None:
+        """``window_length`` is in nanoseconds, and the same in the whole installation.
+
+        One that never ``forgets`` is right where what is learned of an object last belongs to all of its windows.
+        """
         self._length = window_length
         self._kinds = kinds
         self._lineage = Lineage(window_length=window_length)
         self._waiting: dict[tuple[ObjectKey, OwnerReference], None] = {}
         self._since_prune = 0
+        self._forgets = forgets
         self.links_unresolved = 0
 
     def weave(self, observations: Iterable[Observation]) -> list[Span]:
@@ -40,7 +44,7 @@ class Weaver:
         for observation in observations:
             self._weave_one(observation, spans)
             self._since_prune += 1
-        if self._since_prune >= PRUNE_EVERY:
+        if self._forgets and self._since_prune >= PRUNE_EVERY:
             self._since_prune = 0
             self.prune()
         return spans
@@ -61,6 +65,16 @@ class Weaver:
         self._write(self._lineage.touch(key, window), spans)
         return spans
 
+    def know_parent(self, key: ObjectKey, parent: Parent) -> list[Span]:
+        """Take up that an object has a parent (from a former run)."""
+        spans: list[Span] = []
+        self._write(self._lineage.learn(key, parent), spans)
+        return spans
+
+    def parents_of(self, key: ObjectKey) -> tuple[Parent, ...]:
+        """The parents of an object, as far as they are known by now."""
+        return self._lineage.parents_of(key)
+
     def start_over(self) -> None:
         """What was woven last has not been written: repeat object spans and links with what comes next."""
         self._lineage.forget_activity()
@@ -70,6 +84,11 @@ class Weaver:
         self._lineage.prune()
 
     @property
+    def waiting(self) -> int:
+        """How many owners are of a kind that is not known."""
+        return len(self._waiting) + self.links_unresolved
+
+    @property
     def size(self) -> int:
         """How many objects are remembered."""
         return self._lineage.size
@@ -77,17 +96,17 @@ class Weaver:
     def _weave_one(self, observation: Observation, spans: list[Span]) -> None:
         if isinstance(observation, Request):
             trace = self._trace(observation.key, observation.received, spans)
-            spans.append(request_span(observation, trace, identity.object_span_id(trace)))
+            spans.append(request_span(observation, trace.id, trace.root))
         elif isinstance(observation, Change):
             trace = self._trace(observation.key, observation.time, spans)
-            spans.append(change_span(observation, trace, identity.object_span_id(trace)))
+            spans.append(change_span(observation, trace.id, trace.root))
             if observation.owners:
                 self._learn(observation.key, observation.owners, spans)
             if observation.type == "Deleted":
                 self._lineage.object_gone(observation.key)
         elif isinstance(observation, EventSeen):
             trace = self._trace(observation.key, observation.last, spans)
-            spans.append(event_span(observation, trace, identity.object_span_id(trace)))
+            spans.append(event_span(observation, trace.id, trace.root))
         elif isinstance(observation, Known):
             self._learn(observation.key, observation.owners, spans)
         else:
@@ -95,14 +114,15 @@ class Weaver:
 
     def _weave_gap(self, gap: Gap, spans: list[Span]) -> None:
         trace = self._trace(gap.key, gap.start, spans)
-        spans.append(gap_span(gap, trace, identity.object_span_id(trace)))
+        spans.append(gap_span(gap, trace.id, trace.root))
 
-    def _trace(self, key: ObjectKey, time: int, spans: list[Span]) -> bytes:
+    def _trace(self, key: ObjectKey, time: int, spans: list[Span]) -> Trace:
         window = time - time % self._length
         trace = self._lineage.trace_of(key, window)
         if trace is None:
             self._write(self._lineage.touch(key, window), spans)
-            trace = identity.trace_id(key, window, self._length)
+            trace_id = identity.trace_id(key, window, self._length)
+            trace = Trace(trace_id, identity.object_span_id(trace_id))
         return trace
 
     def _learn(self, key: ObjectKey, owners: tuple[OwnerReference, ...], spans: list[Span]) -> None:
@@ -132,8 +152,8 @@ class Weaver:
 def object_span(touched: Touched, *, length: int) -> Span:
     """The root of a stored trace. It says nothing that another observer of the window might not know."""
     return Span(
-        touched.trace,
-        identity.object_span_id(touched.trace),
+        touched.trace.id,
+        touched.trace.root,
         b"",
         "object",
         touched.key,

@@ -42,7 +42,7 @@ def changes_of(versions: Iterable[AuditVersion], *, window_length: int, max_byte
         else:
             step = compare_bodies(body, after, max_bytes=max_bytes)
             kind = "Deleted" if version.deleted else "Modified"
-            kept = after if version.deleted else b""
+            kept = body if version.deleted else b""
             yield _change(version, kind, after, old_version=before.version, step=step, body=kept)
             if not version.deleted and (step.cut or window != snapshot_window):
                 yield _change(version, "Sighting", after, old_version="", step=NO_STEP, body=after)

@@ -10,7 +10,8 @@ from kubeweft.model import changes
 from kubeweft.model.observations import FieldManager
 from kubeweft.sources.objects.facts import acting_managers
 
-STATUS = "/status"
+STATUS = frozenset({"status"})
+METADATA = frozenset({"metadata"})
 # A deletion writes these without leaving its name in managedFields.
 OF_DELETION = frozenset(
     {"/metadata/deletionTimestamp", "/metadata/deletionGracePeriodSeconds", "/metadata/generation"}
@@ -34,6 +35,14 @@ class Step(NamedTuple):
 NO_STEP = Step(patch="", cut=False, words=())
 
 
+def _written(operations: list[changes.Operation]) -> str:
+    """The patch as JSON text; empty where it is nested more deeply than can be written, though the object is not."""
+    try:
+        return orjson.dumps(operations).decode()
+    except TypeError:
+        return ""
+
+
 def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
     """The step from one body to another; a patch above ``max_bytes`` is cut."""
     if before == after:
@@ -42,13 +51,14 @@ def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
     operations = changes.diff(old, new)
     if not operations:
         return NO_STEP
-    patch = orjson.dumps(operations).decode()
-    cut = len(patch) > max_bytes
-    paths = [operation["path"] for operation in operations]
+    patch = _written(operations)
+    cut = not patch or len(patch) > max_bytes
+    touched = old.keys() | new.keys()
+    deletion = touched == METADATA and OF_DELETION.issuperset(operation["path"] for operation in operations)
     return Step(
         patch="" if cut else patch,
         cut=cut,
         words=changes.describe(old, new, operations),
-        status_only=all(path.startswith(STATUS) for path in paths),
-        deletion_only=OF_DELETION.issuperset(paths),
+        status_only=touched == STATUS,
+        deletion_only=deletion,
     )

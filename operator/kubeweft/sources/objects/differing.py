@@ -12,17 +12,22 @@ it came as, and of two versions only the top-level fields that differ are decode
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kubeweft.model.observations import Change, ChangeType
 from kubeweft.model.references import ObjectKey, ResourceType
+from kubeweft.model.timestamps import NANOSECONDS
 from kubeweft.sources.objects.comparing import NO_STEP, Step, compare_bodies
 from kubeweft.sources.objects.facts import Facts, owners_in, read_object
-from kubeweft.sources.objects.memory import Compression, Remembered
+from kubeweft.sources.objects.memory import PLAIN, Compression, Remembered
 from kubeweft.sources.objects.shaping import Rules, shape_body
 from kubeweft.store.interfaces import Resume
 
 MOST_DELETED = 10_000  # what is told again of objects deleted lately makes nothing
+NO_SNAPSHOT = -1  # in no window has the body become a span
+LARGEST_LEAD = (
+    86_400 * NANOSECONDS
+)  # clients may write any time into managedFields: one a day ahead is no time
 
 
 class Differ:
@@ -36,7 +41,7 @@ class Differ:
         self.compression = Compression()
         self.remembered: dict[str, Remembered] = {}
         self._lately_deleted: OrderedDict[str, str] = OrderedDict()
-        self.new_dictionary: tuple[int, bytes] | None = None
+        self._new_dictionary: tuple[int, bytes] | None = None
         self._length = window_length
 
     def load(self, resume: Resume) -> None:
@@ -48,33 +53,61 @@ class Differ:
                 stored.version, stored.snapshot_window, stored.dictionary, stored.body
             )
 
+    def settle(self, uids: Iterable[str]) -> Iterator[tuple[str, Remembered]]:
+        """Compress these objects' bodies where that has not been done yet; gives what is remembered of each."""
+        for uid in uids:
+            known = self.remembered[uid]
+            if known.dictionary == PLAIN:
+                dictionary = self.compression.sample(known.body)
+                if dictionary is not None:
+                    self._new_dictionary = dictionary
+                packed = self.compression.pack(known.body)
+                known = known._replace(dictionary=self.compression.current, body=packed)
+                self.remembered[uid] = known
+            yield uid, known
+
+    def take_new_dictionary(self) -> tuple[int, bytes] | None:
+        """The dictionary made since the last call, if there is one: what is settled from then on needs it."""
+        dictionary, self._new_dictionary = self._new_dictionary, None
+        return dictionary
+
     def absorb(self, kind: str, raw: bytes, *, received: int) -> tuple[Facts, list[Change]]:
         """One watch event (``ADDED``, ``MODIFIED`` or ``DELETED``) with its raw object.
 
         Raises ``BadInput`` if the object is none. The list is empty if the version was known already; it holds a
         sighting as well as the change where a snapshot is due.
         """
-        facts, body = self._read(raw)
+        facts, body = self.read(raw)
+        return facts, self.take(kind, facts, body, received=received)
+
+    def read(self, raw: bytes) -> tuple[Facts, bytes]:
+        """The facts of a raw object, and its body as it may be kept. Raises ``BadInput`` if it is none."""
+        facts, body = read_object(raw, self.resource)
+        return facts, self._shape(body)
+
+    def take(self, kind: str, facts: Facts, body: bytes, *, received: int) -> list[Change]:
+        """The changes that one watch event makes, of which the object has been read."""
         before = self.remembered.get(facts.uid)
         known = before.version if before is not None else self._lately_deleted.get(facts.uid)
+        if kind == "DELETED" and before is not None and facts.version == known:
+            return [self._deleted(facts, body, before, received)]  # not every server gives it one of its own
         if known is not None and not _is_newer(facts.version, known):
-            return facts, []
+            return []
         if kind == "DELETED":
-            return facts, [self._deleted(facts, body, before, received)]
+            return [self._deleted(facts, body, before, received)]
         if before is None:
             created = kind == "ADDED"
-            return facts, [self._first(facts, body, "Added" if created else "Sighting", received)]
-        return facts, self._modified(facts, body, before, received)
+            return [self._first(facts, body, "Added" if created else "Sighting", received)]
+        return self._modified(facts, body, before, received)
 
-    def absorb_listed(self, raw: bytes, *, received: int) -> tuple[Facts, list[Change]]:
+    def take_listed(self, facts: Facts, body: bytes, *, received: int) -> list[Change]:
         """One object of a complete list: unknown ones are sightings, others the step since they were last seen."""
-        facts, body = self._read(raw)
         before = self.remembered.get(facts.uid)
         if before is None:
-            return facts, [self._first(facts, body, "Sighting", received)]
-        if not _is_newer(facts.version, before.version):
-            return facts, []
-        return facts, self._modified(facts, body, before, received)
+            return [self._first(facts, body, "Sighting", received)]
+        return (
+            self._modified(facts, body, before, received) if _is_newer(facts.version, before.version) else []
+        )
 
     def missing(self, uid: str, *, received: int) -> Change | None:
         """A complete list did not hold ``uid`` any more: it was deleted, we cannot know when or at which version."""
@@ -97,20 +130,19 @@ class Differ:
             owners=owners,
         )
 
-    def revise(self) -> Iterator[tuple[str, Remembered, bytes]]:
+    def revise(self) -> Iterator[tuple[str, bytes]]:
         """Bring everything remembered under the present rules; gives each object, with what it is now.
 
         Versions that were kept under other rules could otherwise show, as "the value before", what is secret now.
+        The next change of one that differs now brings a snapshot: its patch would not fit the one before.
         """
         for uid, before in list(self.remembered.items()):
-            body = self._shape(self.compression.unpack(before))
-            after = before._replace(dictionary=self.compression.current, body=self.compression.pack(body))
-            self.remembered[uid] = after
-            yield uid, after, body
-
-    def _read(self, raw: bytes) -> tuple[Facts, bytes]:
-        facts, body = read_object(raw, self.resource)
-        return facts, self._shape(body)
+            body = self.compression.unpack(before)
+            shaped = self._shape(body)
+            window = before.snapshot_window if shaped == body else NO_SNAPSHOT
+            packed = self.compression.pack(shaped)
+            self.remembered[uid] = Remembered(before.version, window, self.compression.current, packed)
+            yield uid, shaped
 
     def _shape(self, body: bytes) -> bytes:
         return shape_body(body, self.resource.group, self.resource.resource, self.rules)
@@ -121,13 +153,13 @@ class Differ:
 
     def _first(self, facts: Facts, body: bytes, change: ChangeType, received: int) -> Change:
         made = self._change(facts, change, received, old_version="", body=body)
-        self._remember(facts, body, window=self._window(made.time))
+        self._remember(facts, body, window=self._window(made))
         return made
 
     def _modified(self, facts: Facts, body: bytes, before: Remembered, received: int) -> list[Change]:
         step = self._compare(self.compression.unpack(before), body)
         made = self._change(facts, "Modified", received, old_version=before.version, step=step)
-        window = self._window(made.time)
+        window = self._window(made)
         self._remember(facts, body, window=window)
         if window == before.snapshot_window and not step.cut:
             return [made]
@@ -138,9 +170,11 @@ class Differ:
         self._lately_deleted[facts.uid] = facts.version
         if len(self._lately_deleted) > MOST_DELETED:
             self._lately_deleted.popitem(last=False)
-        step = self._compare(self.compression.unpack(before), body) if before else NO_STEP
-        old_version = before.version if before else ""
-        return self._change(facts, "Deleted", received, old_version=old_version, step=step, body=body)
+        if before is None:
+            return self._change(facts, "Deleted", received, body=body)
+        known = self.compression.unpack(before)
+        step = self._compare(known, body)
+        return self._change(facts, "Deleted", received, old_version=before.version, step=step, body=known)
 
     def _compare(self, before: bytes, after: bytes) -> Step:
         return compare_bodies(before, after, max_bytes=self.rules.plan.max_patch_bytes)
@@ -155,7 +189,7 @@ class Differ:
         step: Step = NO_STEP,
         body: bytes = b"",
     ) -> Change:
-        told = facts.time and (change != "Deleted" or facts.deleting)
+        told = 0 < facts.time <= received + LARGEST_LEAD and (change != "Deleted" or facts.deleting)
         return Change(
             key=self.key(facts.namespace, facts.name),
             kind=facts.kind,
@@ -176,14 +210,14 @@ class Differ:
         )
 
     def _remember(self, facts: Facts, body: bytes, *, window: int) -> None:
-        dictionary = self.compression.sample(body)
-        if dictionary is not None:
-            self.new_dictionary = dictionary
-        packed = self.compression.pack(body)
-        self.remembered[facts.uid] = Remembered(facts.version, window, self.compression.current, packed)
+        """Keep the body as it is: what has just changed is likely to change again soon (see :meth:`settle`)."""
+        self.remembered[facts.uid] = Remembered(facts.version, window, PLAIN, body)
 
-    def _window(self, time: int) -> int:
-        return time - time % self._length
+    def _window(self, made: Change) -> int:
+        """The window in which a snapshot goes with the change; none where nobody wants the object's changes."""
+        if not self.rules.plan.wants_object(made.key):
+            return NO_SNAPSHOT
+        return made.time - made.time % self._length
 
 
 def _is_newer(version: str, known: str) -> bool:

@@ -10,6 +10,7 @@ the resourceVersion's.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from kubeweft.model.references import OwnerReference, ResourceType
 from kubeweft.model.timestamps import NANOSECONDS, parse_timestamp
 
 Fields = dict[str, msgspec.Raw]
+VERSION = b'"resourceVersion":'
 
 
 class Facts(NamedTuple):
@@ -62,12 +64,38 @@ class _Status(msgspec.Struct, gc=False):
     conditions: list[_Condition] | None = None
 
 
-_fields = msgspec.json.Decoder(Fields)
-_text = msgspec.json.Decoder(str)
-_number = msgspec.json.Decoder(int)
-_managed = msgspec.json.Decoder(list[_Managed])
-_owners = msgspec.json.Decoder(list[_Owner] | None)
+class _Identity(msgspec.Struct, gc=False):
+    uid: str
+
+
+class _Identified(msgspec.Struct, gc=False):
+    metadata: _Identity
+
+
+class _Metadata(msgspec.Struct, gc=False, rename="camel"):
+    uid: str
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    owner_references: list[_Owner] | None = None
+    managed_fields: msgspec.Raw = msgspec.Raw()
+
+
+class _Object(msgspec.Struct, gc=False):
+    metadata: msgspec.Raw
+    status: msgspec.Raw = msgspec.Raw()
+
+
+_object = msgspec.json.Decoder(_Object)
+_metadata = msgspec.json.Decoder(_Metadata)
+_managed = msgspec.json.Decoder(list[_Managed] | None)
 _status = msgspec.json.Decoder(_Status)
+_identified = msgspec.json.Decoder(_Identified)
+_fields = msgspec.json.Decoder(Fields)
 _encode = msgspec.json.Encoder().encode
 
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -76,25 +104,64 @@ _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 def read_object(raw: bytes, resource: ResourceType) -> tuple[Facts, bytes]:
     """The facts of an object and its body. Raises ``BadInput`` if it is none."""
     try:
-        fields = _fields.decode(raw)
-        metadata = _fields.decode(fields["metadata"])
-        facts = _facts(fields, metadata, resource)
-    except _UNREADABLE:
-        raise BadInput("a watched object is no valid JSON, or its metadata has another form") from None
-    except KeyError as missing:
-        raise BadInput(f"a watched object has no {missing.args[0]}") from None
+        obj = _object.decode(raw)
+        metadata = _metadata.decode(obj.metadata)
+        facts = _facts(obj, metadata, resource)
+        return facts, _cut_out(raw, obj, metadata, resource) or _written_anew(raw, resource)
+    except _UNREADABLE as error:
+        raise BadInput(f"a watched object cannot be read: {_without_content(error)}") from None
+
+
+def _cut_out(raw: bytes, obj: _Object, metadata: _Metadata, resource: ResourceType) -> bytes | None:
+    """The body by cutting bytes out, as is right for what an API server sends in a watch; None where it is not."""
+    head = _head(resource)
+    if not raw.startswith(head):  # items of lists lack both, metadata-only objects name the wrong ones
+        return None
+    whole, managed = bytes(obj.metadata), bytes(metadata.managed_fields)
+    kept = _without(whole, b',"managedFields":', managed) if managed else whole
+    if kept is None or kept.count(VERSION) != 1:  # a label or an annotation may be called the same
+        return None
+    rest = _without(kept, VERSION, f'"{metadata.resource_version}",'.encode())
+    return None if rest is None else head + rest + raw[len(head) + len(whole) :]
+
+
+@functools.lru_cache(maxsize=4096)
+def _head(resource: ResourceType) -> bytes:
+    return f'{{"kind":"{resource.kind}","apiVersion":"{resource.api_version}","metadata":'.encode()
+
+
+def _without(text: bytes, name: bytes, value: bytes) -> bytes | None:
+    """The text without a member, if that is there in just this form; the value may be long, so it is not searched."""
+    start = text.find(name)
+    end = start + len(name) + len(value)
+    if start < 0 or text[start + len(name) : end] != value:
+        return None
+    return text[:start] + text[end:]
+
+
+def _written_anew(raw: bytes, resource: ResourceType) -> bytes:
+    fields = _fields.decode(raw)
+    metadata = _fields.decode(fields["metadata"])
     metadata.pop("managedFields", None)
     metadata.pop("resourceVersion", None)
     fields["metadata"] = msgspec.Raw(_encode(metadata))
-    # Items of lists lack kind and apiVersion, metadata-only objects name the wrong ones, and both have to come first.
-    named = {"kind": resource.kind, "apiVersion": resource.api_version, **_without_type(fields)}
-    return facts, _encode(named)
+    fields.pop("kind", None)
+    fields.pop("apiVersion", None)
+    return _encode({"kind": resource.kind, "apiVersion": resource.api_version, **fields})
+
+
+def uid_in(raw: bytes) -> str:
+    """The UID of an object that may not be readable as a whole; empty if even that cannot be told."""
+    try:
+        return _identified.decode(raw).metadata.uid
+    except _UNREADABLE:
+        return ""
 
 
 def owners_in(body: bytes) -> tuple[str, str, tuple[OwnerReference, ...]]:
-    """Namespace, name and owners of a body; raises what a broken body deserves."""
-    metadata = _fields.decode(_fields.decode(body)["metadata"])
-    return _text_of(metadata, "namespace"), _text_of(metadata, "name"), _read_owners(metadata)
+    """Namespace, name and owners of a body that was read before."""
+    metadata = _metadata.decode(_object.decode(body).metadata)
+    return metadata.namespace, metadata.name, _owners(metadata)
 
 
 def acting_managers(managers: tuple[FieldManager, ...], *, status_only: bool) -> tuple[FieldManager, ...]:
@@ -110,82 +177,64 @@ def acting_managers(managers: tuple[FieldManager, ...], *, status_only: bool) ->
     return fitting or latest
 
 
-def _facts(fields: Fields, metadata: Fields, resource: ResourceType) -> Facts:
-    managers = _managers(metadata.get("managedFields"))
+def _facts(obj: _Object, metadata: _Metadata, resource: ResourceType) -> Facts:
+    managers = _managers(metadata.managed_fields)
     return Facts(
-        namespace=_text_of(metadata, "namespace"),
-        name=_text_of(metadata, "name"),
-        uid=_text.decode(metadata["uid"]),
-        version=_text_of(metadata, "resourceVersion"),
-        kind=resource.kind,
-        api_version=resource.api_version,
-        generation=_number.decode(metadata["generation"]) if "generation" in metadata else 0,
-        time=_newest_time(fields, metadata, managers),
-        managers=managers,
-        owners=_read_owners(metadata),
-        deleting="deletionTimestamp" in metadata,
+        metadata.namespace,
+        metadata.name,
+        metadata.uid,
+        metadata.resource_version,
+        resource.kind,
+        resource.api_version,
+        metadata.generation,
+        _newest_time(obj, metadata, managers),
+        managers,
+        _owners(metadata),
+        metadata.deletion_timestamp is not None,
     )
 
 
-def _without_type(fields: Fields) -> Fields:
-    fields.pop("kind", None)
-    fields.pop("apiVersion", None)
-    return fields
-
-
-def _text_of(metadata: Fields, name: str) -> str:
-    raw = metadata.get(name)
-    return _text.decode(raw) if raw is not None else ""
-
-
-def _managers(raw: msgspec.Raw | None) -> tuple[FieldManager, ...]:
-    if raw is None:
+def _managers(raw: msgspec.Raw) -> tuple[FieldManager, ...]:
+    if not bytes(raw):
         return ()
     return tuple(
         FieldManager(entry.manager, entry.operation, entry.subresource, parse_timestamp(entry.time or ""))
-        for entry in _managed.decode(raw)
+        for entry in _managed.decode(raw) or ()
     )
 
 
-def _read_owners(metadata: Fields) -> tuple[OwnerReference, ...]:
-    raw = metadata.get("ownerReferences")
+def _owners(metadata: _Metadata) -> tuple[OwnerReference, ...]:
     return tuple(
         OwnerReference(owner.api_version, owner.kind, owner.name, owner.uid, owner.controller is True)
-        for owner in (_owners.decode(raw) or () if raw is not None else ())
+        for owner in metadata.owner_references or ()
     )
 
 
-def _newest_time(fields: Fields, metadata: Fields, managers: tuple[FieldManager, ...]) -> int:
+def _newest_time(obj: _Object, metadata: _Metadata, managers: tuple[FieldManager, ...]) -> int:
     """The field managers' newest time; without one (metadata of old objects), that of the conditions or creation."""
-    newest = max((manager.time for manager in managers), default=0)
+    newest = 0
+    for manager in managers:
+        newest = max(newest, manager.time)
     if not newest:
-        newest = parse_timestamp(
-            _text_of(metadata, "creationTimestamp") if "creationTimestamp" in metadata else ""
-        )
-        newest = max(newest, _condition_time(fields.get("status")))
-    return max(newest, _deletion_time(metadata))
+        newest = max(parse_timestamp(metadata.creation_timestamp or ""), _condition_time(obj.status))
+    if metadata.deletion_timestamp is None:
+        return newest
+    # The deletion was asked for a grace period before the time that it is set for.
+    seconds = metadata.deletion_grace_period_seconds or 0
+    return max(newest, parse_timestamp(metadata.deletion_timestamp) - seconds * NANOSECONDS)
 
 
-def _condition_time(raw: msgspec.Raw | None) -> int:
-    if raw is None:
+def _condition_time(raw: msgspec.Raw) -> int:
+    if not bytes(raw):
         return 0
     try:
         conditions = _status.decode(raw).conditions or ()
     except msgspec.ValidationError:  # a custom resource may call anything "status"
         return 0
-    return max(
-        (
-            max(parse_timestamp(c.last_transition_time or ""), parse_timestamp(c.last_update_time or ""))
-            for c in conditions
-        ),
-        default=0,
-    )
+    times = [text for c in conditions for text in (c.last_transition_time, c.last_update_time) if text]
+    return max(map(parse_timestamp, times), default=0)
 
 
-def _deletion_time(metadata: Fields) -> int:
-    """When the deletion was asked for: ``deletionTimestamp`` lies the grace period after it."""
-    if "deletionTimestamp" not in metadata:
-        return 0
-    grace = metadata.get("deletionGracePeriodSeconds")
-    seconds = _number.decode(grace) if grace is not None else 0
-    return parse_timestamp(_text_of(metadata, "deletionTimestamp")) - seconds * NANOSECONDS
+def _without_content(error: Exception) -> str:
+    """What is wrong, without quoting the object: msgspec's messages name fields and types only."""
+    return str(error) if isinstance(error, msgspec.ValidationError) else "it is no valid JSON"
