@@ -53,7 +53,7 @@ class Delivery(Generic[Piece, Payload]):
         self._confirm = confirm
         self._backoff = backoff
         self._pause = pause
-        self._witness_turn = 0
+        self._witness_turn = 1
         self._drops_left = 0
 
     async def deliver(self, batches: Sequence[list[Placed[Piece]]]) -> bool:
@@ -111,6 +111,7 @@ class Delivery(Generic[Piece, Payload]):
         for tries in _TRIES_OF_ROUNDS:
             await self._wait(refusal)
             if not following or not isinstance(await self._send([self._witness(following)]), Accepted):
+                self._witness_turn += 1
                 return None
             for _ in range(tries):
                 outcome = await self._send(suspect)
@@ -119,8 +120,7 @@ class Delivery(Generic[Piece, Payload]):
         return refusal
 
     def _witness(self, following: Sequence[Placed[Piece]]) -> Placed[Piece]:
-        """Another one each time, from the end on: neighbours of a bad span are often bad for the same reason."""
-        self._witness_turn += 1
+        """From the end on, and another one after each that was refused: neighbours are often bad for one reason."""
         return following[-self._witness_turn % len(following)]
 
     async def _wait(self, outcome: RetryLater | Rejected | Unauthenticated) -> None:
