@@ -66,7 +66,7 @@ class Collector:
         self.rules = self._rules_of(plan)
         self.watch = ClusterWatch(
             client,
-            wanted=self._wanted,
+            wanted=lambda resource: is_watched(self.plan, resource),
             receiver_for=self._receiver_for,
             on_discovered=self._learn,
             metadata_only=self._metadata_only,
@@ -109,12 +109,6 @@ class Collector:
         reader = EventReader(self._place.cluster, kinds=self._kinds, redactor=self.rules.redactor)
         return EventRules(reader=reader, wants_event=self.plan.wants_event)
 
-    def _wanted(self, resource: ResourceType) -> bool:
-        name = (resource.group, resource.resource)
-        if name == EVENTS:
-            return self.plan.wants_events
-        return name != SAME_EVENTS and self.plan.wants_type(*name)
-
     def _metadata_only(self, resource: ResourceType) -> bool:
         """Values of Secrets are not even asked for, unless a policy wants their digests."""
         is_secret = (resource.group, resource.resource) == ("", "secrets")
@@ -151,3 +145,11 @@ class Collector:
         for resource in discovered.all_types:
             self._kinds.learn(resource)
         self._kinds_grown = True
+
+
+def is_watched(plan: Plan, resource: ResourceType) -> bool:
+    """Whether a type that is served is watched under a plan: Events under one of their two names only."""
+    name = (resource.group, resource.resource)
+    if name == EVENTS:
+        return plan.wants_events
+    return name != SAME_EVENTS and plan.wants_type(*name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kubeweft.app.collecting import is_watched
 from kubeweft.control.health import ExporterHealth, Health, Phase, TypeHealth
 from kubeweft.export.standing import ExporterState
 from kubeweft.kube import watch_state
@@ -44,7 +45,7 @@ def health_of(
             *(
                 TypeHealth(resource.group, resource.resource, "Listing")
                 for resource in watch.discovered.types
-                if resource not in states and plan.wants_type(resource.group, resource.resource)
+                if resource not in states and is_watched(plan, resource)
             ),
         ),
         exporters=tuple(

@@ -53,8 +53,9 @@ class Differ:
                 stored.version, stored.snapshot_window, stored.dictionary, stored.body
             )
 
-    def settle(self, uids: Iterable[str]) -> Iterator[tuple[str, Remembered]]:
+    def settle(self, uids: Iterable[str]) -> list[tuple[str, Remembered]]:
         """Compress these objects' bodies where that has not been done yet; gives what is remembered of each."""
+        settled = []
         for uid in uids:
             known = self.remembered[uid]
             if known.dictionary == PLAIN:
@@ -64,7 +65,8 @@ class Differ:
                 packed = self.compression.pack(known.body)
                 known = known._replace(dictionary=self.compression.current, body=packed)
                 self.remembered[uid] = known
-            yield uid, known
+            settled.append((uid, known))
+        return settled
 
     def take_new_dictionary(self) -> tuple[int, bytes] | None:
         """The dictionary made since the last call, if there is one: what is settled from then on needs it."""

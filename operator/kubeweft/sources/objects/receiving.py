@@ -119,6 +119,7 @@ class ObjectReceiver:
                 if change.old_version:
                     self._changed_in_list[change.key] = None
             await self._hand_over(found, seen)
+            self._differ.settle(seen.versions)  # a list may be large, and nothing says that these change soon
 
     async def list_finished(self, version: str, missed: Missed | None) -> None:
         """What was known and not listed was deleted; objects that changed unseen get the gap."""
