@@ -24,12 +24,13 @@ from controlplane.ports import free_ports
 from rollout import Rollout, client_for, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "build" / "demo"
+FOLDER = Path(os.environ.get("KUBEWEFT_DEMO_FOLDER", ROOT / "build" / "demo"))
 STORE = FOLDER / "kubeweft.db"
+STORE_SHOWN = os.path.relpath(STORE)  # as somebody would type it
 POLICY = ROOT / "examples" / "policies" / "everything.yaml"
 KUBEWEFT = Path(sys.executable).with_name("kubeweft")
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def say(words: str) -> None:
@@ -100,7 +101,7 @@ def install_crds(api: pykube.HTTPClient) -> None:
 
 def show(*arguments: str) -> None:
     """Run a ``kubeweft`` command that reads the demo's store, in front of the user."""
-    console.print(f"\n[bold]$ kubeweft {' '.join(arguments)} --store build/demo/kubeweft.db[/]")
+    console.print(f"\n[bold]$ kubeweft {' '.join(arguments)} --store {STORE_SHOWN}[/]")
     sys.stdout.flush()
     subprocess.run([str(KUBEWEFT), *arguments, "--store", str(STORE)], check=True)
 
@@ -116,8 +117,8 @@ def stay_up(kubeconfig: Path) -> None:
     """Say what can be tried and wait for Ctrl-C."""
     say("Kubeweft keeps watching. Try, in another terminal:")
     hint(f"kubectl --kubeconfig {kubeconfig} create deployment hello --image=nginx --replicas=3")
-    hint(".venv/bin/kubeweft show deployment/hello -n default --store build/demo/kubeweft.db")
-    hint(".venv/bin/kubeweft search --text ScalingReplicaSet --store build/demo/kubeweft.db")
+    hint(f".venv/bin/kubeweft show deployment/hello -n default --store {STORE_SHOWN}")
+    hint(f".venv/bin/kubeweft search --text ScalingReplicaSet --store {STORE_SHOWN}")
     hint(f"kubectl --kubeconfig {kubeconfig} get tracingpolicies")
     say("Ctrl-C stops everything.")
     while True:
@@ -164,7 +165,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kubeweft's demo")
     parser.add_argument("--once", action="store_true", help="end after the trace has been shown")
     once = parser.parse_args().once
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell has started us with signals ignored
+        signal.signal(name, signal.default_int_handler)
     try:
         run(once=once)
     except KeyboardInterrupt:
