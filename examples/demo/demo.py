@@ -19,6 +19,7 @@ import pykube
 import yaml
 from rich.console import Console
 
+from controlplane import exec_with_parent
 from controlplane.plane import ControlPlane, ControlPlaneError
 from controlplane.ports import free_ports
 from rollout import Rollout, client_for, wait_until
@@ -48,6 +49,7 @@ def kubeweft_running(kubeconfig: Path, audit_port: int) -> Iterator[subprocess.P
     """``kubeweft run`` in a process of its own, which ends with the block."""
     log = (FOLDER / "kubeweft.log").open("wb")
     command = [
+        sys.executable, exec_with_parent.__file__, str(os.getpid()),  # it ends with us even if we are killed
         str(KUBEWEFT), "run", "--kubeconfig", str(kubeconfig), "--store", str(STORE),
         "--audit-listen", f"127.0.0.1:{audit_port}",
     ]  # fmt: skip
