@@ -17,6 +17,7 @@ from kubeweft.model.plan import Plan
 from kubeweft.model.redaction import Redactor
 from kubeweft.model.references import ResourceType
 from kubeweft.runtime import clock
+from kubeweft.runtime.telemetry import tracer
 from kubeweft.sources.events.parsing import EventReader
 from kubeweft.sources.events.watching import EventReceiver, EventRules
 from kubeweft.sources.objects.differing import Differ
@@ -79,6 +80,10 @@ class Collector:
 
     def use(self, plan: Plan) -> None:
         """Work by another plan from now on."""
+        with tracer.start_as_current_span("put a plan in force"):
+            self._use(plan)
+
+    def _use(self, plan: Plan) -> None:
         self.rules = self._rules_of(plan)
         for receiver in self._objects.values():
             receiver.use(self.rules)

@@ -166,14 +166,17 @@ class Importer:
         )
 
     def _settle(self, key: ObjectKey, spans: list[Span], stale: list[tuple[bytes, bytes]]) -> None:
-        """Everything about one object that needs all of it: its changes, and the links of all of its windows."""
+        """Everything about one object that needs all of it: its changes, and the links of all of its windows.
+
+        ``stale`` are changes that were written while less was known: a step that is split now, or a later time.
+        """
         windows = self._store.windows_of(key, since=0, until=ALWAYS)
         stored = self._store.spans_of([window.trace_id for window in windows])
         for uid in sorted(self._active.get(key, ())):
             written = [s for s in stored if s.source == "change" and s.attributes.get(v.UID) == uid]
             changed = self._compare(uid, written)
-            wanted = {(span.trace_id, span.span_id) for span in changed}
-            stale += [name for s in written if changed and (name := (s.trace_id, s.span_id)) not in wanted]
+            wanted = {(span.trace_id, span.span_id): span for span in changed}
+            stale += [name for s in written if wanted and wanted.get(name := (s.trace_id, s.span_id)) != s]
             spans += changed
         for parent in map(_parent_in, stored):
             if parent is not None:

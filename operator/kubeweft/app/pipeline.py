@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from kubeweft.model.errors import NotNow
 from kubeweft.model.observations import Observation
 from kubeweft.model.spans import Span
+from kubeweft.runtime.telemetry import tracer
 from kubeweft.store.interfaces import Batch, Checkpoint
 from kubeweft.store.writer import Writer
 from kubeweft.weaving.weaver import Weaver
@@ -73,7 +74,9 @@ class Pipeline:
         if not spans and not batch.checkpoints:
             return
         try:
-            await self._writer.write(Batch(spans=spans, checkpoints=batch.checkpoints))
+            with tracer.start_as_current_span("write to the store") as own:
+                own.set_attribute("kubeweft.spans", len(spans))
+                await self._writer.write(Batch(spans=spans, checkpoints=batch.checkpoints))
         except BaseException:
             self._owed += owed
             raise

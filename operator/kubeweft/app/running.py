@@ -39,6 +39,7 @@ from kubeweft.model.windows import NANOSECONDS
 from kubeweft.runtime import clock
 from kubeweft.runtime.status_server import StatusServer
 from kubeweft.runtime.tasks import supervise
+from kubeweft.runtime.telemetry import own_traces
 from kubeweft.runtime.tuning import tune_interpreter
 from kubeweft.settings import Settings, parse_address
 from kubeweft.store.sqlite import SqliteStore
@@ -53,11 +54,16 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def run_operator(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; raises ``UserError`` if it cannot start."""
     tune_interpreter()
+    with own_traces():
+        await _run_operator(settings)
+    logger.info("stopped")
+
+
+async def _run_operator(settings: Settings) -> None:
     async with _storing(settings) as (store, writer), _connected(settings) as client:
         operator = Operator(settings, store=store, writer=writer, client=client)
         await _until_signal(operator.run)
         await operator.collector.flush()
-    logger.info("stopped")
 
 
 @dataclass

@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 
 from kubeweft.model.errors import UserError
+from kubeweft.runtime import tasks
 from kubeweft.runtime.status_server import StatusServer
 
 
@@ -18,6 +19,7 @@ async def test_it_tells_how_we_are() -> None:
             assert (not_ready.status, await not_ready.text()) == (503, "starting\n")
             reason = ""
             assert (await session.get("/readyz")).status == 200
+            tasks.RESTARTS.labels(task="a task").inc(0)
             assert "kubeweft_task_restarts_total" in await (await session.get("/metrics")).text()
     finally:
         await server.close()

@@ -10,7 +10,7 @@ from kubeweft.model import changes
 from kubeweft.model.observations import FieldManager
 from kubeweft.sources.objects.facts import acting_managers
 
-STATUS = frozenset({"status"})
+STATUS = "status"
 METADATA = frozenset({"metadata"})
 # A deletion writes these without leaving its name in managedFields.
 OF_DELETION = frozenset(
@@ -24,12 +24,12 @@ class Step(NamedTuple):
     patch: str
     cut: bool
     words: tuple[str, ...]
-    status_only: bool = False
+    in_status: bool = False
     deletion_only: bool = False
 
     def actors(self, managers: tuple[FieldManager, ...]) -> tuple[FieldManager, ...]:
         """The field managers that can have made this step, as far as they tell: who deletes is not among them."""
-        return () if self.deletion_only else acting_managers(managers, status_only=self.status_only)
+        return () if self.deletion_only else acting_managers(managers, in_status=self.in_status)
 
 
 NO_STEP = Step(patch="", cut=False, words=())
@@ -59,6 +59,6 @@ def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
         patch="" if cut else patch,
         cut=cut,
         words=changes.describe(old, new, operations),
-        status_only=touched == STATUS,
+        in_status=STATUS in touched,
         deletion_only=deletion,
     )

@@ -164,16 +164,17 @@ def owners_in(body: bytes) -> tuple[str, str, tuple[OwnerReference, ...]]:
     return metadata.namespace, metadata.name, _owners(metadata)
 
 
-def acting_managers(managers: tuple[FieldManager, ...], *, status_only: bool) -> tuple[FieldManager, ...]:
+def acting_managers(managers: tuple[FieldManager, ...], *, in_status: bool) -> tuple[FieldManager, ...]:
     """The field managers that can have made the newest change: those with the newest time.
 
-    Two may have written within one second; a change of the status alone then belongs to those that write the status.
+    Two may have written within one second; a change ``in_status`` then belongs to those that write the status. They may
+    write metadata with it (the deployment controller does), but nobody else can write the status.
     """
     if len(managers) <= 1:
         return managers
     newest = max(manager.time for manager in managers)
     latest = tuple(manager for manager in managers if manager.time == newest)
-    fitting = tuple(manager for manager in latest if (manager.subresource == "status") is status_only)
+    fitting = tuple(manager for manager in latest if (manager.subresource == "status") is in_status)
     return fitting or latest
 
 

@@ -17,11 +17,17 @@ _PUT_VERSIONS = ManyRows(
     "body = excluded.body, owners = excluded.owners",
     width=9,
 )
+# Two answers may show one version in two API versions: that of the earlier request counts, whichever came first.
+_EARLIER = "(excluded.time, excluded.api_version) < (time, api_version)"
 _ADD_AUDIT_VERSIONS = ManyRows(
     "INSERT INTO audit_versions"
     "(cluster, type, namespace, name, uid, version, time, created, deleted, kind, api_version, body) VALUES {} "
     "ON CONFLICT(cluster, uid, version) DO UPDATE SET time = min(time, excluded.time), "
-    "created = max(created, excluded.created), deleted = max(deleted, excluded.deleted)",
+    "created = max(created, excluded.created), deleted = max(deleted, excluded.deleted), "
+    + ", ".join(
+        f"{name} = CASE WHEN {_EARLIER} THEN excluded.{name} ELSE {name} END"
+        for name in ("kind", "api_version", "body")
+    ),
     width=12,
 )
 
