@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 
 from kubernetes_asyncio.client.configuration import Configuration
 from prometheus_client import REGISTRY
@@ -60,17 +59,10 @@ async def run_operator(settings: Settings) -> None:
 
 
 async def _run_operator(settings: Settings) -> None:
-    async with _storing(settings) as (store, writer), _connected(settings) as client:
+    async with _connected(settings) as client, _storing(settings) as (store, writer):
         operator = Operator(settings, store=store, writer=writer, client=client)
         await _until_signal(operator.run)
         await operator.collector.flush()
-
-
-@dataclass
-class _Facts:
-    """What is learned once and late about the cluster."""
-
-    cluster_uid: str = ""
 
 
 class Operator:
@@ -82,14 +74,14 @@ class Operator:
         """Nothing is started yet."""
         self._settings = settings
         self._client = client
-        self._facts = _Facts()
+        self._cluster_uid = ""  # until it has been asked for
         self._kinds = Kinds()
         window_length = settings.window_seconds * NANOSECONDS
         weaver = Weaver(window_length=window_length, kinds=self._kinds)
         for window in store.recent_windows(clock.now() - window_length):
             weaver.know_activity(window.key, window.start)
         self.pipeline = Pipeline(weaver, writer)
-        self._store, self._writer = store, writer
+        self._store = store
         self.fleet = ExporterFleet(
             store,
             wait_beyond=writer.wait_beyond,
@@ -149,7 +141,7 @@ class Operator:
             watch=self.collector.watch,
             exporters=self.fleet.states(),
             store=self._store.statistics(),
-            cluster_uid=self._facts.cluster_uid,
+            cluster_uid=self._cluster_uid,
             last_audit=self.audit.last_time,
         )
 
@@ -185,7 +177,7 @@ class Operator:
 
     async def _learn_cluster(self) -> None:
         try:
-            self._facts.cluster_uid = await cluster_uid(self._client) or ""
+            self._cluster_uid = await cluster_uid(self._client) or ""
         except ApiFailure as failure:
             logger.info("the cluster's identity is unknown: reason=%s", failure)
 
