@@ -18,7 +18,7 @@ from controlplane.plane import ControlPlane
 from controlplane.ports import free_ports
 from controlplane.testing import wait_until
 from independent_watch import IndependentWatch, namespaced
-from ledger import StoredSpans, audit_entries, make_ledger, written_in
+from ledger import Ledger, audit_entries, make_ledger, wait_until_stored, written_in
 from operator_process import OperatorProcess, found, shown
 from rollout import Rollout
 
@@ -27,6 +27,7 @@ READING = frozenset({"get", "list", "watch"})
 ABOUT_ITSELF = frozenset(
     {"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "tokenreviews"}
 )
+SOON = 20
 ROLLOUT = ("deployments.apps", "replicasets.apps", "pods")
 
 
@@ -35,12 +36,11 @@ class Outcome:
     """What the operator's user did, what the policy said meanwhile, and the store that came of it."""
 
     requests: list[Json]
-    foreign_agents: set[str]
+    agents: set[str]
     policy: Json
     ready: tuple[int, str]
     store: Path
     namespace: str
-    log: str
 
 
 def log_everything_of(user: str, folder: Path) -> Path:
@@ -67,53 +67,68 @@ def grant_shipped_rights(cluster: Cluster, user: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    """A rollout, our definitions and a policy, traced by an operator that may only read."""
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane that logs every request of our user, and sends its audit events to a port that may listen."""
+    folder = tmp_path_factory.mktemp("read-only-plane")
+    plane = ControlPlane(
+        folder / "plane",
+        nodes=1,
+        audit_webhook=f"http://127.0.0.1:{free_ports(1)[0]}/audit",
+        audit_policy=log_everything_of(USER, folder),
+    )
+    with plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def cluster(plane: ControlPlane) -> Iterator[Cluster]:
+    with Cluster(plane.kubeconfig) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def outcome(plane: ControlPlane, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A rollout and a policy, traced by an operator that may only read."""
     folder = tmp_path_factory.mktemp("read-only")
-    (port,) = free_ports(1)
-    webhook, audit_policy = f"http://127.0.0.1:{port}/audit", log_everything_of(USER, folder)
+    grant_shipped_rights(cluster, USER)
+    cluster.install_crds()
     with (
-        ControlPlane(folder / "plane", nodes=1, audit_webhook=webhook, audit_policy=audit_policy) as plane,
-        Cluster(plane.kubeconfig) as cluster,
+        OperatorProcess(folder, plane.kubeconfig_for(USER), options=webhook_of(plane)) as operator,
+        cluster.namespace() as namespace,
+        cluster.policy() as path,
     ):
-        grant_shipped_rights(cluster, USER)
-        kubeconfig = plane.kubeconfig_for(USER)
-        options = {"audit-listen": f"127.0.0.1:{port}", "log-level": "debug"}
-        with OperatorProcess(folder, kubeconfig, options=options) as operator:
-            with cluster.namespace() as namespace:
-                cluster.install_crds()
-                with cluster.policy() as path:
-                    cluster.wait_in_force(path)
-                    trace_rollout(plane, cluster, operator, namespace)
-                    cluster.change_policy(path, diff={"maxBytes": 2048})
-                    cluster.wait_in_force(path)
-                    declared, ready = cluster.get(path), operator.ask("/readyz")
-        entries = list(audit_entries(plane.audit_log))
-        yield Outcome(
-            requests=[e for e in entries if e["user"]["username"] == USER],
-            foreign_agents={
-                e["user"]["username"] for e in entries if "kubeweft" in e.get("userAgent", "").lower()
-            },
-            policy=declared,
-            ready=ready,
-            store=operator.store,
-            namespace=namespace,
-            log=operator.log_text(),
-        )
+        cluster.wait_in_force(path)
+        trace_rollout(plane, cluster, operator, namespace)
+        cluster.change_policy(path, diff={"maxBytes": 2048})
+        cluster.wait_in_force(path)
+        declared, ready = cluster.get(path), operator.ask("/readyz")
+    entries = list(audit_entries(plane.audit_log))
+    return Outcome(
+        requests=[e for e in entries if e["user"]["username"] == USER],
+        agents={e["user"]["username"] for e in entries if "kubeweft" in e.get("userAgent", "").lower()},
+        policy=declared,
+        ready=ready,
+        store=operator.store,
+        namespace=namespace,
+    )
+
+
+def webhook_of(plane: ControlPlane) -> dict[str, object]:
+    """The options with which an operator listens where this control plane sends its audit events."""
+    flags = plane.components["kube-apiserver"].command
+    (file,) = [flag.partition("=")[2] for flag in flags if flag.startswith("--audit-webhook-config-file=")]
+    url = yaml.safe_load(Path(file).read_text())["clusters"][0]["cluster"]["server"]
+    return {"audit-listen": str(url).removeprefix("http://").removesuffix("/audit")}
 
 
 def trace_rollout(plane: ControlPlane, cluster: Cluster, operator: OperatorProcess, namespace: str) -> None:
     with IndependentWatch(plane.kubeconfig, namespaced(namespace)) as watch:
         Rollout(cluster.api, namespace=namespace).run()
-        spans = StoredSpans(operator.store, namespace)
-        wait_until(
-            lambda: (
-                not make_ledger(
-                    written_in(plane.audit_log, namespace, ROLLOUT), list(watch.lines)
-                ).missing_in(spans.now())
-            ),
-            "everything to be stored",
-        )
+
+        def ledger() -> Ledger:
+            return make_ledger(written_in(plane.audit_log, namespace, ROLLOUT), list(watch.lines))
+
+        wait_until_stored(ledger, operator.store, namespace)
 
 
 def is_allowed(request: Json) -> bool:
@@ -144,7 +159,7 @@ def test_every_right_that_is_used_was_granted(outcome: Outcome) -> None:
 
 
 def test_nobody_else_acts_in_its_name(outcome: Outcome) -> None:
-    assert outcome.foreign_agents == {USER}
+    assert outcome.agents == {USER}
 
 
 def test_forbidden_types_are_named_and_others_go_on(outcome: Outcome) -> None:
@@ -164,3 +179,15 @@ def test_the_rollout_is_traced_all_the_same(outcome: Outcome) -> None:
     assert kinds["pods"] >= 8
     assert {"request", "change", "event"} <= {span["source"] for span in spans}
     assert found(outcome.store, "--kind", "secret") == []
+
+
+def test_a_policy_takes_effect_soon_though_its_crds_came_late(
+    plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    """As in the README: the operator runs, then somebody installs the definitions and applies a policy."""
+    for plural in ("tracingpolicies", "linkrules"):
+        cluster.remove_crd(f"{plural}.kubeweft.io")
+    with OperatorProcess(tmp_path, plane.kubeconfig):
+        cluster.install_crds()
+        with cluster.policy() as path:
+            cluster.wait_in_force(path, seconds=SOON)

@@ -28,7 +28,7 @@ from controlplane.testing import wait_until
 from independent_watch import IndependentWatch, namespaced
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import Span
-from ledger import Ledger, StoredSpans, make_ledger, stored_spans, written_in
+from ledger import Ledger, StoredSpans, make_ledger, stored_spans, wait_until_stored, written_in
 from operator_process import OperatorProcess, kubeweft, shown
 from rollout import Rollout
 
@@ -56,11 +56,8 @@ class Pair:
     def wait_for_both(self, namespace: str, watch: IndependentWatch) -> None:
         """Wait until both stores hold everything that has happened."""
         for each in (self.operator, self.twin):
-            spans = StoredSpans(each.store, namespace)
-            wait_until(
-                lambda: not self.ledger(namespace, watch).missing_in(spans.now()),  # noqa: B023
-                f"everything to be stored by {each.name}",
-                seconds=LONGEST_CATCHING_UP,
+            wait_until_stored(
+                lambda: self.ledger(namespace, watch), each.store, namespace, seconds=LONGEST_CATCHING_UP
             )
 
     def check_both(self, namespace: str, watch: IndependentWatch) -> None:

@@ -24,11 +24,11 @@ from kubeweft.model.timestamps import parse_timestamp
 from kubeweft.store.sqlite_reader import SqliteReader
 from ledger import (
     Ledger,
-    StoredSpans,
     is_acknowledged_write,
     make_ledger,
     state_of,
     stored_spans,
+    wait_until_stored,
     written_in,
 )
 from operator_process import CLUSTER, OperatorProcess, found, kubeweft, listening_at, shown
@@ -139,11 +139,8 @@ def story(
             def ledger() -> Ledger:
                 return make_ledger(written_in(control_plane.audit_log, namespace, WRITTEN), list(watch.lines))
 
-            spans = StoredSpans(operator.store, namespace)
-            wait_until(
-                lambda: "owned" in gone(watch.lines) and not ledger().missing_in(spans.now()),
-                "everything to be stored",
-            )
+            wait_until(lambda: "owned" in gone(watch.lines), "the ConfigMap to go with its owner")
+            wait_until_stored(ledger, operator.store, namespace)
         yield Story(
             namespace=namespace,
             store=operator.store,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -53,6 +54,15 @@ class Cluster:
         document: Json = answer.json()
         return document
 
+    def attempt(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
+        """One request that may fail: its status code and answer."""
+        content = None if body is None else json.dumps(body)
+        given = {"Content-Type": JSON, **{name.replace("_", "-"): text for name, text in headers.items()}}
+        answer = self.api.session.request(
+            method, f"{self.api.url}{path}", headers=given, data=content, timeout=30
+        )
+        return answer.status_code, answer.text
+
     def get(self, path: str) -> Json:
         """One object."""
         return self.send("GET", path)
@@ -92,6 +102,12 @@ class Cluster:
             path = f"{self.api.url}/apis/kubeweft.io/v1alpha1/{plural}"
             wait_until(lambda: self.api.session.get(path, timeout=30).ok, f"{path} to be served")  # noqa: B023
 
+    def remove_crd(self, name: str) -> None:
+        """Delete a definition, and wait until it is gone."""
+        self.delete(f"{CRDS}/{name}")
+        path = f"{self.api.url}{CRDS}/{name}"
+        wait_until(lambda: not self.api.session.get(path, timeout=30).ok, f"{name} to be gone")
+
     @contextlib.contextmanager
     def policy(self, **spec: Any) -> Iterator[str]:
         """A TracingPolicy for the length of the block; gives its path."""
@@ -104,9 +120,13 @@ class Cluster:
         """Another spec for a policy."""
         self.apply(POLICIES, policy(path.rpartition("/")[2], **spec))
 
-    def wait_in_force(self, path: str, *, reason: str = "Tracing") -> None:
+    def wait_in_force(self, path: str, *, reason: str = "Tracing", seconds: float = 40) -> None:
         """Wait until the status says, about the newest spec of a policy, that this is how it stands."""
-        wait_until(lambda: self.reason(path) == reason, f"{path} to be {reason}", seconds=40)
+        limit = time.monotonic() + seconds
+        while self.reason(path) != reason:
+            status = self.get(path).get("status")
+            assert time.monotonic() < limit, f"waited {seconds} s for {path} to be {reason}: {status}"
+            time.sleep(0.05)
 
     def reason(self, path: str) -> str:
         """The reason of the condition Ready; empty while it is about an older spec, or the spec is not in force."""

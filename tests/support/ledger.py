@@ -7,8 +7,9 @@ no more, no less.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from kubeweft.model.spans import Span
 from kubeweft.store.sqlite_reader import SqliteReader
 
 WRITING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+POLL_SECONDS = 0.05
 Json = dict[str, Any]
 Version = tuple[str, str, str]  # resource type, UID, resourceVersion
 State = tuple[str, int]  # UID of an Event, its count
@@ -106,7 +108,10 @@ def audit_entries(audit_log: Path) -> Iterator[Json]:
 
 
 def written_in(audit_log: Path, namespace: str, resources: Iterable[str]) -> list[Json]:
-    """The entries about objects of these types in one namespace; types as ``deployments.apps``."""
+    """The entries about objects of these types in one namespace; types as ``deployments.apps``.
+
+    Writes of Events are no requests to us, but Events: do not ask for them.
+    """
     wanted = frozenset(resources)
     entries = ((entry, entry.get("objectRef") or {}) for entry in audit_entries(audit_log))
     return [
@@ -144,3 +149,14 @@ class StoredSpans:
 def stored_spans(store: Path, *namespaces: str) -> list[Span]:
     """All spans of a store, or those of objects in some namespaces, in the order of their arrival."""
     return StoredSpans(store, *namespaces).now()
+
+
+def wait_until_stored(
+    ledger: Callable[[], Ledger], store: Path, *namespaces: str, seconds: float = 30
+) -> None:
+    """Wait until a store holds all of a ledger that may still grow; AssertionError that names what is missing."""
+    spans = StoredSpans(store, *namespaces)
+    limit = time.monotonic() + seconds
+    while missing := ledger().missing_in(spans.now()):
+        assert time.monotonic() < limit, f"waited {seconds} s for {store.name} to hold {missing}"
+        time.sleep(POLL_SECONDS)

@@ -44,7 +44,11 @@ def test_the_time_is_that_of_the_newest_writer() -> None:
 
 def test_without_writers_conditions_and_creation_tell_the_time() -> None:
     created = {"creationTimestamp": f"{DAY}T10:00:00Z"}
-    condition = {"type": "Ready", "lastTransitionTime": f"{DAY}T10:00:04Z", "lastUpdateTime": f"{DAY}T10:00:05Z"}
+    condition = {
+        "type": "Ready",
+        "lastTransitionTime": f"{DAY}T10:00:04Z",
+        "lastUpdateTime": f"{DAY}T10:00:05Z",
+    }
     assert facts_of(tree(1, "", metadata=created)).time == at("10:00:00")
     assert facts_of(tree(1, "", metadata=created, status={"conditions": [condition]})).time == at("10:00:05")
 
@@ -75,7 +79,10 @@ def test_what_was_written_after_the_mark_counts() -> None:
 
 
 def test_all_owners_are_read_controllers_or_not() -> None:
-    owners = [owner("ReplicaSet", "rs", controller=True), owner("Node", "n1", api_version="v1", controller=False)]
+    owners = [
+        owner("ReplicaSet", "rs", controller=True),
+        owner("Node", "n1", api_version="v1", controller=False),
+    ]
     owners.append(owner("Widget", "w", api_version="example.com/v1"))
     assert facts_of(tree(1, metadata={"ownerReferences": owners})).owners == (
         OwnerReference("apps/v1", "ReplicaSet", "rs", "uid-rs", True),
@@ -203,15 +210,15 @@ OLDER = FieldManager("helm", "Update", "", at("10:00:01"))
 
 
 def test_only_the_newest_writers_can_have_made_a_change() -> None:
-    assert acting_managers((OLDER, KUBECTL), status_only=False) == (KUBECTL,)
-    assert acting_managers((OLDER, CONTROLLER), status_only=True) == (CONTROLLER,)
+    assert acting_managers((OLDER, KUBECTL), in_status=False) == (KUBECTL,)
+    assert acting_managers((OLDER, CONTROLLER), in_status=True) == (CONTROLLER,)
 
 
 def test_of_two_in_one_second_the_part_that_changed_decides() -> None:
-    assert acting_managers((OLDER, KUBECTL, CONTROLLER), status_only=True) == (CONTROLLER,)
-    assert acting_managers((OLDER, KUBECTL, CONTROLLER), status_only=False) == (KUBECTL,)
+    assert acting_managers((OLDER, KUBECTL, CONTROLLER), in_status=True) == (CONTROLLER,)
+    assert acting_managers((OLDER, KUBECTL, CONTROLLER), in_status=False) == (KUBECTL,)
 
 
 def test_a_writer_whose_part_does_not_fit_is_better_than_none() -> None:
-    assert acting_managers((OLDER, KUBECTL), status_only=True) == (KUBECTL,)
-    assert acting_managers((), status_only=True) == ()
+    assert acting_managers((OLDER, KUBECTL), in_status=True) == (KUBECTL,)
+    assert acting_managers((), in_status=True) == ()

@@ -19,7 +19,9 @@ def pod(number: int) -> bytes:
             "image": "registry.example.com/shop/web:1.27",
             "env": [{"name": f"VARIABLE_{n}", "value": f"a value of the shop {n}"} for n in range(20)],
             "terminationMessagePath": "/dev/termination-log",
-            "volumeMounts": [{"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}],
+            "volumeMounts": [
+                {"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+            ],
         }
         for index in range(2)
     ]
@@ -27,7 +29,11 @@ def pod(number: int) -> bytes:
         {
             "kind": "Pod",
             "apiVersion": "v1",
-            "metadata": {"name": name, "namespace": f"team-{number % 7}", "uid": f"{choice.getrandbits(128):x}"},
+            "metadata": {
+                "name": name,
+                "namespace": f"team-{number % 7}",
+                "uid": f"{choice.getrandbits(128):x}",
+            },
             "spec": {"containers": containers, "nodeName": f"node-{choice.randrange(9)}"},
             "status": {"podIP": f"10.0.{choice.randrange(256)}.{choice.randrange(256)}", "phase": "Running"},
         }
@@ -81,7 +87,14 @@ def test_versions_from_before_the_dictionary_stay_readable() -> None:
 def test_every_body_comes_back_as_it_was() -> None:
     compression = Compression()
     filled(compression)
-    for body in (b"", b"{}", b"\0" * 100_000, orjson.dumps({"a": "…" * 1000}), pod(5), random.Random(1).randbytes(5000)):
+    for body in (
+        b"",
+        b"{}",
+        b"\0" * 100_000,
+        orjson.dumps({"a": "…" * 1000}),
+        pod(5),
+        random.Random(1).randbytes(5000),
+    ):
         assert compression.unpack(packed(compression, body)) == body
 
 

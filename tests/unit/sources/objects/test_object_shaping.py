@@ -48,7 +48,14 @@ def test_ignored_fields_go_and_others_stay() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [("metadata",), ("metadata", "*"), ("*",), ("metadata", "name"), ("metadata", "ownerReferences"), ("kind",)],
+    [
+        ("metadata",),
+        ("metadata", "*"),
+        ("*",),
+        ("metadata", "name"),
+        ("metadata", "ownerReferences"),
+        ("kind",),
+    ],
 )
 def test_no_policy_can_make_an_object_nameless(path: tuple[str, ...]) -> None:
     obj = tree(1, metadata={"ownerReferences": [owner("ReplicaSet", "rs")], "labels": {"a": "b"}})
