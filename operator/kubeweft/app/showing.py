@@ -16,7 +16,6 @@ from kubeweft.display.catalog import read_story
 from kubeweft.display.resolving import Wanted, parse_argument, resolve
 from kubeweft.display.searching import query_of, search
 from kubeweft.display.text import write_found, write_tree
-from kubeweft.display.trees import nodes_of
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.runtime import clock
@@ -50,8 +49,6 @@ def show_story(file: Path, question: Question, *, form: str, console: Console) -
         click.echo(json_shape.to_text(json_shape.tree_as_json(tree)))
     else:
         write_tree(tree, console, zone=question.zone)
-        if not any(node.facts for node in nodes_of(tree.root)):
-            click.echo("nothing happened in that time: widen --since and --until, or leave them out", err=True)
 
 
 def show_manifest(file: Path, question: Question, *, form: str) -> None:
