@@ -62,6 +62,11 @@ class AuditInlet:
         logger.info(
             "audit webhook listens: http%s://%s:%d/audit", "s" * self._is_secure, host, self._webhook.port
         )
+        if self._settings.audit_token_file and not self._is_secure:
+            # client-go leaves the token out, silently.
+            logger.warning(
+                "kube-apiserver sends its token over TLS only: give --audit-tls-cert and --audit-tls-key too"
+            )
         try:
             yield
         finally:
