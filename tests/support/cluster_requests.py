@@ -92,8 +92,10 @@ class Cluster:
         if pods:
             account = pykube.ServiceAccount.objects(self.api).filter(namespace=name)
             wait_until(lambda: account.get_or_none(name="default"), f"the service account of {name}")
-        yield name
-        self.delete(f"/api/v1/namespaces/{name}")
+        try:
+            yield name
+        finally:
+            self.delete(f"/api/v1/namespaces/{name}")
 
     def install_crds(self) -> None:
         """Apply both definitions and wait until the API server serves them."""
@@ -113,12 +115,15 @@ class Cluster:
         """A TracingPolicy for the length of the block; gives its path."""
         name = f"test-{secrets.token_hex(4)}"
         self.apply(POLICIES, policy(name, **spec))
-        yield f"{POLICIES}/{name}"
-        self.delete(f"{POLICIES}/{name}")
+        try:
+            yield f"{POLICIES}/{name}"
+        finally:
+            self.delete(f"{POLICIES}/{name}")
 
     def change_policy(self, path: str, **spec: Any) -> None:
         """Another spec for a policy."""
-        self.apply(POLICIES, policy(path.rpartition("/")[2], **spec))
+        replacement = {"op": "replace", "path": "/spec", "value": spec}
+        self.send("PATCH", path, [replacement], kind=JSON_PATCH)
 
     def wait_in_force(self, path: str, *, reason: str = "Tracing", seconds: float = 40) -> None:
         """Wait until the status says, about the newest spec of a policy, that this is how it stands."""

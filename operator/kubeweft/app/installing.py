@@ -14,6 +14,15 @@ from kubeweft.model.errors import UserError
 
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 FIELD_MANAGER = "kubeweft-crds"
+BROKEN = (  # what pykube raises for files that are not as it expects
+    pykube.exceptions.PyKubeError,
+    yaml.YAMLError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
 
 
 def crd_manifests() -> list[str]:
@@ -50,5 +59,5 @@ def _client(kubeconfig: str, context: str) -> pykube.HTTPClient:
         if context:
             config.set_current_context(context)
         return pykube.HTTPClient(config, timeout=30)
-    except (pykube.exceptions.PyKubeError, OSError, KeyError) as error:
+    except BROKEN as error:
         raise UserError(f"no usable kubeconfig: {error}; pass --kubeconfig FILE") from error

@@ -48,6 +48,7 @@ from kubeweft.weaving.weaver import Weaver
 logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST_CHECKPOINT = 3.0  # seconds
 
 
 async def run_operator(settings: Settings) -> None:
@@ -62,7 +63,7 @@ async def _run_operator(settings: Settings) -> None:
     async with _connected(settings) as client, _storing(settings) as (store, writer):
         operator = Operator(settings, store=store, writer=writer, client=client)
         await _until_signal(operator.run)
-        await operator.collector.flush()
+        await _flush_if_possible(operator.collector)
 
 
 class Operator:
@@ -232,6 +233,17 @@ async def _served(server: StatusServer | None) -> AsyncIterator[None]:
     finally:
         if server is not None:
             await server.close()
+
+
+async def _flush_if_possible(collector: Collector) -> None:
+    """The last checkpoint, unless the store is full: then the next run begins at the one before, and repeats."""
+    try:
+        async with asyncio.timeout(LAST_CHECKPOINT):
+            await collector.flush()
+    except TimeoutError:
+        logger.warning(
+            "the last checkpoint cannot be written: the next start repeats what came since the one before"
+        )
 
 
 async def _until_signal(run: Callable[[], Awaitable[None]]) -> None:

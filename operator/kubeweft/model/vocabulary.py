@@ -52,7 +52,9 @@ PATCH_TRUNCATED: Final = "kubeweft.change.patch_truncated"
 FIELD_MANAGER: Final = "kubeweft.change.field_manager"
 FIELD_MANAGER_OPERATION: Final = "kubeweft.change.operation"
 FIELD_MANAGER_SUBRESOURCE: Final = "kubeweft.change.subresource"
-TIME_SOURCE: Final = "kubeweft.time.source"  # object, or receipt where the object tells no time
+TIME_SOURCE: Final = (
+    "kubeweft.time.source"  # object, request (audit log), or receipt where neither tells a time
+)
 CLOCK_SKEW_SECONDS: Final = "kubeweft.time.skew_seconds"
 SNAPSHOT: Final = "kubeweft.object.snapshot"  # the body, where a span leaves for an OTLP receiver
 SNAPSHOT_BYTES: Final = "kubeweft.object.snapshot_bytes"  # its size instead, where it is too large to send
@@ -79,7 +81,6 @@ LINK_GROUP: Final = "kubeweft.link.target.group"
 LINK_RESOURCE: Final = "kubeweft.link.target.resource"
 LINK_NAMESPACE: Final = "kubeweft.link.target.namespace"
 LINK_NAME: Final = "kubeweft.link.target.name"
-LINK_UID: Final = "kubeweft.link.target.uid"
 
 # Gaps.
 GAP_REASON: Final = "kubeweft.gap.reason"

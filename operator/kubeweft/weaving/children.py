@@ -84,8 +84,8 @@ def change_span(change: Change, trace: bytes, root: bytes) -> Span:
     }
     if change.old_version:
         attributes[v.OLD_VERSION] = change.old_version
-    attributes[v.KIND] = change.kind
-    attributes[v.API_VERSION] = change.api_version
+    _add(attributes, v.KIND, change.kind)  # a deletion of which nothing else is known tells neither
+    _add(attributes, v.API_VERSION, change.api_version)
     if change.generation:
         attributes[v.GENERATION] = change.generation
     if change.words:

@@ -33,7 +33,10 @@ def changes_of(versions: Iterable[AuditVersion], *, window_length: int, max_byte
     before: AuditVersion | None = None
     body = b""
     snapshot_window = -1
-    for version in sorted(versions, key=_order):
+    for told in sorted(versions, key=_order):
+        version = told
+        if before is not None and not told.kind:  # a bare Status answered
+            version = told._replace(kind=before.kind, api_version=before.api_version)
         after = version.body or body
         window = version.time - version.time % window_length
         if before is None:
