@@ -75,6 +75,9 @@ class ObjectReceiver:
         self._observer = observer
         self._turn = asyncio.Lock()  # a checkpoint must not overtake the spans that it follows from
         self._newer_rules: Rules | None = None
+        self._is_torn = (
+            False  # compared, but broken off before it was durable: no checkpoint may be made of that
+        )
         self._progress = Progress()
         self._last_checkpoint = clock()
         self._listed: set[str] = set()
@@ -111,6 +114,7 @@ class ObjectReceiver:
         """Part of the state: unknown objects are sightings, known ones may have changed meanwhile."""
         async with self._turn:
             self._take_up_rules()
+            self._is_torn = True
             seen = Progress()
             found: list[Change] = []
             received = self._clock()
@@ -125,6 +129,7 @@ class ObjectReceiver:
         """What was known and not listed was deleted; objects that changed unseen get the gap."""
         async with self._turn:
             self._take_up_rules()
+            self._is_torn = True
             seen = Progress(version=version)
             found: list[Observation] = []
             if self._list_is_readable:
@@ -139,6 +144,7 @@ class ObjectReceiver:
         """The next changes, in the order of their versions."""
         async with self._turn:
             self._take_up_rules()
+            self._is_torn = True
             seen = Progress(version=version)
             found = list(self._absorb(lines, seen, received=self._clock(), listing=False))
             await self._hand_over(found, seen)
@@ -148,7 +154,7 @@ class ObjectReceiver:
         async with self._turn:
             self._take_up_rules()
             progress = self._progress
-            if progress.version and (progress.versions or progress.removed):
+            if progress.version and (progress.versions or progress.removed) and not self._is_torn:
                 await self._deliver((), [self._checkpoint()])
 
     def _take_up_rules(self) -> None:
@@ -246,6 +252,7 @@ class ObjectReceiver:
         else:
             await self._deliver(found, ())
             self._progress.take(seen)
+        self._is_torn = False
 
     def _checkpoint(self) -> Checkpoint:
         progress = self._progress

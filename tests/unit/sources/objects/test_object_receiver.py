@@ -335,6 +335,26 @@ async def test_a_checkpoint_never_overtakes_its_spans() -> None:
     assert (disk.told()[-1], disk.checkpoints[-1].version) == (("Modified", "10", "11"), "11")
 
 
+@pytest.mark.parametrize("line", [("MODIFIED", watched(11, spec={"replicas": 4})), ("DELETED", watched(11))])
+async def test_changes_that_were_broken_off_are_in_no_checkpoint(line: tuple[str, bytes]) -> None:
+    """A stop while the spans wait: the last flush must not say that they are done, or the next run skips them."""
+    disk = Disk()
+    run = Run(disk)
+    await run.whole_list(watched(5), version="9")
+    await run.changed(("MODIFIED", watched(10, spec={"replicas": 3})), version="10")
+    disk.closed = asyncio.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await run.changed(line, version="11")
+    disk.closed = None
+    await run.receiver.flush()
+    assert (disk.told()[-1], disk.checkpoints[-1].version) == (("Modified", "5", "10"), "9")
+    again = Run(disk)
+    await again.receiver.resume_point()
+    await again.changed(("MODIFIED", watched(10, spec={"replicas": 3})), line, version="11")
+    assert disk.told()[-1][1:] == ("10", "11")
+
+
 # -------------------------------------------------------------------------------------------------- restarts
 
 
