@@ -423,4 +423,4 @@ def test_none_is_found_by_a_search(aftermath: Aftermath) -> None:
     assert "second-texts" in listing
     assert aftermath.canaries.hits(listing.encode()) == []
     for canary in list(aftermath.canaries.planted)[::20]:
-        assert json.loads(kubeweft("search", canary, "-o", "json", store=store)) == []
+        assert json.loads(kubeweft("search", f"--text={canary}", "-o", "json", store=store)) == []
