@@ -12,7 +12,8 @@ from kubeweft.control.paths import compile_paths
 from kubeweft.control.selecting import compile_resources
 from kubeweft.control.verdicts import Problem
 from kubeweft.model.errors import BadInput
-from kubeweft.model.plan import EVERYTHING, FieldRedaction, Redaction, ResourcePattern, ValuePattern
+from kubeweft.model.plan import FieldRedaction, Redaction, ValuePattern
+from kubeweft.model.selectors import EVERYTHING, ResourcePattern
 
 _STRICTER = ("Keep", "Digest", "Omit")
 _IDENTITY = frozenset(

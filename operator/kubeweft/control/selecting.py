@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from kubeweft.control.schema import PolicySpec, Resources
 from kubeweft.control.verdicts import Problem
-from kubeweft.model.plan import EVERYTHING, ResourcePattern, Scope
+from kubeweft.model.plan import Scope
+from kubeweft.model.selectors import EVERYTHING, ResourcePattern
 
 _GROUP = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _RESOURCE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

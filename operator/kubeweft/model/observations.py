@@ -6,11 +6,12 @@ sees a Secret value.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from kubeweft.model.references import ObjectKey, OwnerReference
+from kubeweft.model.relations import Relation
 
 ChangeType = Literal["Added", "Modified", "Deleted", "Sighting"]
 TimeSource = Literal["object", "request", "receipt"]
@@ -62,12 +63,21 @@ class FieldManager(msgspec.Struct, frozen=True, gc=False):
     time: int
 
 
+class TraceContext(NamedTuple):
+    """A span of another tracing system that an annotation of an object names (W3C trace context)."""
+
+    trace_id: bytes
+    span_id: bytes
+    annotation: str
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One step of an object between two versions, or (``Sighting``) the object as first met.
 
     ``patch`` is RFC 6902 as JSON text, from the old version to the new; ``words`` says the same to a person, a line
     per field. ``body`` is the object after the change (before it, for a deletion), as JSON without managedFields;
-    empty where the version before and the patch are enough to know it.
+    empty where the version before and the patch are enough to know it. ``contexts`` are those that its annotations name
+    since this change.
     """
 
     key: ObjectKey
@@ -86,6 +96,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     managers: tuple[FieldManager, ...] = ()
     generation: int = 0
     owners: tuple[OwnerReference, ...] = ()
+    contexts: tuple[TraceContext, ...] = ()
 
 
 class EventSeen(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -133,4 +144,12 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     owners: tuple[OwnerReference, ...]
 
 
-Observation = Request | Change | EventSeen | Gap | Known
+class Related(msgspec.Struct, frozen=True, gc=False):
+    """All that rules say about an object from ``time`` (nanoseconds) on: these relations, in place of those before."""
+
+    key: ObjectKey
+    relations: tuple[Relation, ...]
+    time: int
+
+
+Observation = Request | Change | EventSeen | Gap | Known | Related

@@ -6,45 +6,42 @@ A plan is immutable. A changed policy makes a new plan; the data path takes it u
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from kubeweft.model.errors import BadInput
 from kubeweft.model.references import ObjectKey
+from kubeweft.model.rules import LinkRule
+from kubeweft.model.selectors import EVERYTHING, LabelSelector, MatchCondition, ResourcePattern
 
 READ_ONLY_VERBS = frozenset({"get", "list", "watch"})
-
-
-@dataclass(frozen=True, slots=True)
-class ResourcePattern:
-    """API groups and plural resource names; ``*`` stands for all."""
-
-    groups: frozenset[str]
-    resources: frozenset[str]
-
-    def matches(self, group: str, resource: str) -> bool:
-        """Whether the resource type falls under this pattern."""
-        return ("*" in self.groups or group in self.groups) and (
-            "*" in self.resources or resource in self.resources
-        )
-
-
-EVERYTHING = ResourcePattern(groups=frozenset({"*"}), resources=frozenset({"*"}))
+AuditInlet = Literal["Webhook", "LogFile"]
+NAMESPACES = ("", "namespaces")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one policy selects and which sources it wants for it."""
+    """What one policy selects and which sources it wants for it.
+
+    No ``clusters`` means all. ``inlets`` are the ways by which audited requests may come. ``metadata_only`` says that
+    of watched objects nothing but their metadata is wanted.
+    """
 
     policy: str
+    clusters: frozenset[str] = frozenset()
     resources: tuple[ResourcePattern, ...] = (EVERYTHING,)
     excluded: tuple[ResourcePattern, ...] = ()
     namespaces: frozenset[str] = frozenset()
     excluded_namespaces: frozenset[str] = frozenset()
+    namespace_selector: LabelSelector | None = None
+    object_selector: LabelSelector | None = None
+    conditions: tuple[MatchCondition, ...] = ()
     objects: bool = True
+    metadata_only: bool = False
     audit: bool = True
+    inlets: frozenset[AuditInlet] = frozenset({"Webhook", "LogFile"})
     events: bool = True
     omit_users: frozenset[str] = frozenset()
     omit_read_only: bool = True
@@ -54,6 +51,15 @@ class Scope:
         return any(p.matches(group, resource) for p in self.resources) and not any(
             p.matches(group, resource) for p in self.excluded
         )
+
+    def selects_cluster(self, cluster: str) -> bool:
+        """Whether anything in this cluster can be selected."""
+        return not self.clusters or cluster in self.clusters
+
+    @property
+    def looks_into_objects(self) -> bool:
+        """Whether type and namespace are not enough to decide: labels or expressions have a say."""
+        return bool(self.namespace_selector or self.object_selector or self.conditions)
 
     def selects_namespace(self, namespace: str) -> bool:
         """Whether a namespace is selected. Cluster-scoped objects are, unless namespaces are listed."""
@@ -135,6 +141,40 @@ class Redaction:
     patterns: tuple[ValuePattern, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How much of the selected spans goes to a receiver: a share of whole trees, and at most so many a second.
+
+    ``keep_errors`` sends trees with a failed request or a Warning Event in any case. ``spans_per_second`` 0: no cap.
+    """
+
+    percent: int = 100
+    keep_errors: bool = True
+    spans_per_second: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long spans stay in the embedded store, in seconds, and how large it may grow, in bytes; 0 is no limit."""
+
+    max_age: float = 0.0
+    max_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedCluster:
+    """A cluster that is not the local one. ``kubeconfig`` and ``audit_token`` are secret: never log them.
+
+    ``audit_token`` is the bearer token by which its API servers are known at the audit webhook; empty: none.
+    """
+
+    name: str
+    kubeconfig: bytes = field(repr=False)
+    context: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    audit_token: str = field(default="", repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Exporter:
     """One OTLP receiver, and what of the spans it gets (no scopes: all). ``headers`` are secret: never log them.
@@ -150,10 +190,13 @@ class Exporter:
     insecure: bool = True
     verify: bool = True
     ca: bytes = b""
+    client_certificate: bytes = b""
+    client_key: bytes = field(default=b"", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     scopes: tuple[Scope, ...] = ()
+    sampling: Sampling = Sampling()
 
-    _decisions: dict[tuple[str, str, str, str], tuple[Scope, ...]] = field(
+    _decisions: dict[tuple[str, str, str, str, str], tuple[Scope, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -161,19 +204,20 @@ class Exporter:
         """Whether a span goes to this receiver; verb and user are those of a request span."""
         if not self.scopes:
             return True
-        scopes = self._scopes_of((source, key.group, key.resource, key.namespace))
+        scopes = self._scopes_of((source, key.cluster, key.group, key.resource, key.namespace))
         if source != "request":
             return bool(scopes)
         return any(s.selects_request(verb=verb, user=user) for s in scopes)
 
-    def _scopes_of(self, question: tuple[str, str, str, str]) -> tuple[Scope, ...]:
+    def _scopes_of(self, question: tuple[str, str, str, str, str]) -> tuple[Scope, ...]:
         known = self._decisions.get(question)
         if known is None:
-            source, group, resource, namespace = question
+            source, cluster, group, resource, namespace = question
             known = tuple(
                 s
                 for s in self.scopes
                 if s.wants_source(source)
+                and s.selects_cluster(cluster)
                 and s.selects_type(group, resource)
                 and s.selects_namespace(namespace)
             )
@@ -190,10 +234,33 @@ class Plan:
     max_patch_bytes: int = 16384
     redaction: Redaction = Redaction()
     exporters: tuple[Exporter, ...] = ()
+    rules: tuple[LinkRule, ...] = ()
+    clusters: tuple[JoinedCluster, ...] = ()
+    retention: Retention = Retention()
+
+    def of_cluster(self, cluster: str) -> Plan:
+        """The part of the plan that one cluster is watched and audited by."""
+        return replace(self, scopes=tuple(s for s in self.scopes if s.selects_cluster(cluster)), clusters=())
 
     def wants_type(self, group: str, resource: str) -> bool:
-        """Whether the objects of this type are watched."""
+        """Whether the objects of this type are watched: also where only their labels have a say about others."""
+        if (group, resource) == NAMESPACES and self.reads_namespaces:
+            return True
         return any(s.objects and s.selects_type(group, resource) for s in self.scopes)
+
+    def wants_metadata_only(self, group: str, resource: str) -> bool:
+        """Whether nothing but the metadata of this type's objects is wanted by anybody."""
+        scopes = [s for s in self.scopes if s.objects and s.selects_type(group, resource)]
+        if (group, resource) == NAMESPACES and self.reads_namespaces and not scopes:
+            return True
+        return bool(scopes) and all(s.metadata_only for s in scopes)
+
+    @property
+    def reads_namespaces(self) -> bool:
+        """Whether a policy or a rule looks at the namespaces that objects live in."""
+        return any(s.namespace_selector or s.conditions for s in self.scopes) or any(
+            r.source.namespace_selector for r in self.rules
+        )
 
     def wants_object(self, key: ObjectKey) -> bool:
         """Whether changes of this object become spans."""
@@ -203,10 +270,10 @@ class Plan:
         """Whether Kubernetes Events about this object become spans."""
         return self._decide(("events", key.group, key.resource, key.namespace))
 
-    def wants_request(self, key: ObjectKey, *, verb: str, user: str) -> bool:
-        """Whether this audited request becomes a span."""
+    def wants_request(self, key: ObjectKey, *, verb: str, user: str, inlet: AuditInlet | None = None) -> bool:
+        """Whether this audited request becomes a span; ``inlet`` is the way it came by, None counts as any."""
         return any(
-            s.selects_request(verb=verb, user=user)
+            s.selects_request(verb=verb, user=user) and (inlet is None or inlet in s.inlets)
             for s in self._audit_scopes((key.group, key.resource, key.namespace))
         )
 

@@ -75,7 +75,11 @@ EVENT_SERIES: Final = "kubeweft.event.series"
 # Links.
 LINK_ROLE: Final = "kubeweft.link.role"  # what the target is to this object: Parent, Child or Peer
 LINK_CLASS: Final = "kubeweft.link.class"
-LINK_RULE: Final = "kubeweft.link.rule"
+LINK_RULE: Final = "kubeweft.link.rule"  # the LinkRule that made it; "owner" for owner references
+LINK_GROUPING: Final = (
+    "kubeweft.link.grouping"  # SameTrace, where the child goes into the trace of its parent
+)
+LINK_ANNOTATION: Final = "kubeweft.link.annotation"  # which annotation named a span of another tracing system
 LINK_CLUSTER: Final = "kubeweft.link.target.cluster"
 LINK_GROUP: Final = "kubeweft.link.target.group"
 LINK_RESOURCE: Final = "kubeweft.link.target.resource"

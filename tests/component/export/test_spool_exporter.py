@@ -18,7 +18,8 @@ from kubeweft.export.exporter import Limits, SpoolExporter
 from kubeweft.export.sdk import SdkCarrier
 from kubeweft.export.standing import ExporterState
 from kubeweft.model.errors import UserError
-from kubeweft.model.plan import Exporter, ResourcePattern, Scope
+from kubeweft.model.plan import Exporter, Scope
+from kubeweft.model.selectors import ResourcePattern
 from kubeweft.model.spans import Span
 from memory_spool import MemorySpool
 from otlp_receiver import OtlpReceiver

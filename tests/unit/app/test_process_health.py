@@ -18,8 +18,9 @@ from kubeweft.kube.discovery import Discovered
 from kubeweft.kube.receiving import Receiver
 from kubeweft.kube.watch_state import Phase, ReflectorState
 from kubeweft.model.kinds import Kinds
-from kubeweft.model.plan import Plan, ResourcePattern, Scope
+from kubeweft.model.plan import Plan, Scope
 from kubeweft.model.references import ResourceType
+from kubeweft.model.selectors import ResourcePattern
 from kubeweft.store.interfaces import StoreStatistics
 
 STORE = StoreStatistics(

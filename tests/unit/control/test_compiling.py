@@ -9,8 +9,9 @@ from kubeweft.control.compiling import Compiled, Installation, compile_policies
 from kubeweft.control.objects import POLICIES, DeclaredObject
 from kubeweft.control.schema import PolicySpec, read_policy, seconds
 from kubeweft.model.errors import BadInput
-from kubeweft.model.plan import EVERYTHING, Exporter, Plan, Scope, ValuePattern
+from kubeweft.model.plan import Exporter, Plan, Scope, ValuePattern
 from kubeweft.model.references import ObjectKey
+from kubeweft.model.selectors import EVERYTHING
 
 
 def policy(name: str = "p", spec: Mapping[str, Any] | None = None) -> DeclaredObject:

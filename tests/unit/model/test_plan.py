@@ -6,8 +6,9 @@ import pytest
 
 from kubeweft.model import plan as plans
 from kubeweft.model.errors import BadInput
-from kubeweft.model.plan import Exporter, Plan, ResourcePattern, Scope, ValuePattern
+from kubeweft.model.plan import Exporter, Plan, Scope, ValuePattern
 from kubeweft.model.references import ObjectKey
+from kubeweft.model.selectors import ResourcePattern
 
 PODS = ResourcePattern(groups=frozenset({""}), resources=frozenset({"pods"}))
 APPS = ResourcePattern(groups=frozenset({"apps"}), resources=frozenset({"*"}))

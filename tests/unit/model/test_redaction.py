@@ -14,9 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kubeweft.model.plan import FieldRedaction, Redaction, ResourcePattern, ValuePattern
+from kubeweft.model.plan import FieldRedaction, Redaction, ValuePattern
 from kubeweft.model.redaction import Redactor
 from kubeweft.model.secret_texts import hide_secrets
+from kubeweft.model.selectors import ResourcePattern
 
 JsonObject = dict[str, Any]
 

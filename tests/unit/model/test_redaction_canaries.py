@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 import pytest
 
-from kubeweft.model.plan import FieldRedaction, Redaction, ResourcePattern, ValuePattern
+from kubeweft.model.plan import FieldRedaction, Redaction, ValuePattern
 from kubeweft.model.redaction import Redactor
+from kubeweft.model.selectors import ResourcePattern
 
 JsonObject = dict[str, Any]
 Found = tuple[str, str, JsonObject]

@@ -10,8 +10,9 @@ import pytest
 
 from kubeweft.model.errors import BadInput
 from kubeweft.model.observations import Change
-from kubeweft.model.plan import FieldRedaction, Plan, Redaction, ResourcePattern, Scope
+from kubeweft.model.plan import FieldRedaction, Plan, Redaction, Scope
 from kubeweft.model.references import ObjectKey
+from kubeweft.model.selectors import ResourcePattern
 from kubeweft.sources.objects import differing
 from kubeweft.sources.objects.differing import Differ
 from kubeweft.store.interfaces import Resume, StoredVersion
