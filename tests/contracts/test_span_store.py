@@ -9,7 +9,7 @@ import pytest
 
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import Span, SpanLink
-from kubeweft.store.interfaces import Batch, Checkpoint, ObjectQuery
+from kubeweft.store.interfaces import Batch, Checkpoint, ObjectQuery, Window
 from store_benches import BENCHES, Bench
 from store_samples import LENGTH, MINUTE, NINE, fact, key_of, object_span, trace_of
 
@@ -167,7 +167,7 @@ def test_windows_at_their_borders(bench: Bench) -> None:
     assert starts(ten + LENGTH, FOR_EVER) == []
     assert starts(0, NINE - 1) == []
     [window] = bench.store.windows_of(key, since=NINE, until=NINE)
-    assert window == (key, NINE, LENGTH, trace_of(key))
+    assert window == (key, NINE, LENGTH, trace_of(key), False)
 
 
 def test_a_range_of_61_minutes_can_touch_four_windows(bench: Bench) -> None:
@@ -211,6 +211,22 @@ def test_the_bounds_of_a_window_only_widen_whoever_writes(bench: Bench) -> None:
         bench.write(fact(key, number, start=NINE + minute * MINUTE))
     [found] = bench.store.find_objects(ObjectQuery())
     assert (found.first, found.last) == (NINE + 5 * MINUTE, NINE + 20 * MINUTE)
+
+
+def test_a_window_is_active_once_it_holds_more_than_its_object_span_and_links(bench: Bench) -> None:
+    quiet, busy, late = key_of("quiet"), key_of("busy"), key_of("late")
+    bench.write(*(object_span(key) for key in (quiet, busy, late)))
+    bench.write(*(fact(key, 1, start=NINE, source="link") for key in (quiet, busy, late)))
+    bench.write(fact(busy, 2), fact(late, 2, source="gap"))
+
+    def active(windows: list[Window]) -> dict[str, bool]:
+        return {window.key.name: window.active for window in windows}
+
+    assert active(bench.store.recent_windows(NINE)) == {"quiet": False, "busy": True, "late": True}
+    for key in (quiet, busy, late):
+        [window] = bench.store.windows_of(key, since=0, until=FOR_EVER)
+        assert window.active == (key != quiet)
+        assert bench.store.nearest_window(key, before=FOR_EVER) == window
 
 
 def test_the_nearest_window_before_a_time(bench: Bench) -> None:

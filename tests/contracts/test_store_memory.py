@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeweft.model.errors import NotNow
+from kubeweft.model.errors import BadInput, NotNow
 from kubeweft.model.spans import Span
 from kubeweft.store.interfaces import AuditVersion, Batch, Checkpoint, StoredVersion
 from kubeweft.store.sqlite import SqliteStore
@@ -177,6 +177,16 @@ def test_of_one_audit_version_the_earliest_time_counts_in_any_order(bench: Bench
         assert bench.store.audit_versions("prod", "u") == [create._replace(time=NINE + 3, deleted=True)]
     bench.store.write(Batch(audit_versions=(audit_version("1")._replace(time=NINE + 9),)))
     assert bench.store.audit_versions("prod", "u") == [create._replace(time=NINE + 3, deleted=True)]
+
+
+def test_a_bookmark_is_what_was_saved_last(bench: Bench) -> None:
+    assert bench.store.bookmark("log") is None
+    for value in (b"one", b"", b"\0two"):
+        bench.store.write(Batch(bookmarks=(("log", value), ("other", b"else"))))
+        assert bench.store.bookmark("log") == value
+    with pytest.raises(BadInput):
+        bench.store.write(Batch(bookmarks=(("log", b"three"), ("\ud800", b""))))
+    assert bench.store.bookmark("log") == b"\0two"
 
 
 # ------------------------------------------------------------------------------------------------------------ exporting

@@ -85,7 +85,8 @@ class Batch:
     """One unit of writing: all of it is durable, or none.
 
     ``removed`` are ``(trace_id, span_id)`` of spans that turned out wrong; they go before ``spans`` come, and unknown
-    ones are skipped. ``export_positions`` are ``(exporter, position)``; a position never goes back.
+    ones are skipped. ``export_positions`` are ``(exporter, position)``; a position never goes back. ``bookmarks`` are
+    ``(name, value)``: how far sources have read that are no watches, in their own words.
     """
 
     spans: Sequence[Span] = ()
@@ -93,6 +94,7 @@ class Batch:
     removed: Sequence[tuple[bytes, bytes]] = ()
     audit_versions: Sequence[AuditVersion] = ()
     export_positions: Sequence[tuple[str, int]] = ()
+    bookmarks: Sequence[tuple[str, bytes]] = ()
 
 
 class Written(NamedTuple):
@@ -135,22 +137,28 @@ class FoundObject(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One stored trace: an object in a window that begins at ``start`` and lasts ``length`` nanoseconds."""
+    """One stored trace: an object in a window that begins at ``start`` and lasts ``length`` nanoseconds.
+
+    ``active`` tells whether it holds anything but its object span and links, which say nothing of the object itself.
+    """
 
     key: ObjectKey
     start: int
     length: int
     trace_id: bytes
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatistics:
     """How full a store is.
 
-    ``bytes`` is the size of its file, the log beside it aside; ``pending`` is what the slowest active exporter has not
+    ``bytes`` is what is used of its file, and ``file_bytes`` the size of the file, the log beside it aside: where
+    something has been removed, the difference is used again. ``pending`` is what the slowest active exporter has not
     sent yet.
 
     ``full`` tells that the last write of spans was refused for want of room, or because too much was pending.
+    Retention has removed windows that began before ``oldest_kept`` (nanoseconds; 0: none ever).
     """
 
     spans: int
@@ -162,6 +170,8 @@ class StoreStatistics:
     pending: int
     max_pending: int
     full: bool
+    file_bytes: int = 0
+    oldest_kept: int = 0
 
 
 class SpanReader(Protocol):
@@ -187,6 +197,16 @@ class SpanReader(Protocol):
 
     def clusters(self) -> list[str]:
         """The names of all clusters that have spans."""
+
+
+class RetentionReader(Protocol):
+    """What the display may ask of a store that removes what is old."""
+
+    def oldest_kept(self) -> int:
+        """The time before which retention has removed something, in nanoseconds; 0 if it never has.
+
+        Windows that began earlier may be missing.
+        """
 
 
 class SpanSpool(Protocol):

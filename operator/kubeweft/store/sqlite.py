@@ -17,10 +17,12 @@ from kubeweft.model.spans import Span
 from kubeweft.store.embedded import schema
 from kubeweft.store.embedded.bodies import BodyPacker
 from kubeweft.store.embedded.failures import StoreFull, told_clearly
+from kubeweft.store.embedded.housekeeping import Housekeeping
 from kubeweft.store.embedded.packing import Packer
-from kubeweft.store.embedded.places import Places
+from kubeweft.store.embedded.places import HIGHEST_WINDOW, Places
 from kubeweft.store.embedded.recording import SpanRecorder
 from kubeweft.store.embedded.remembering import Rememberer
+from kubeweft.store.embedded.tidying import MANY_TEXTS
 from kubeweft.store.interfaces import Batch, StoreStatistics, Written
 from kubeweft.store.sqlite_reader import SqliteReader
 
@@ -47,7 +49,7 @@ class SqliteStore(SqliteReader):
         self._lock = threading.Lock()
         self._max_bytes = max_bytes
         self._max_pending = max_pending
-        self._active: frozenset[str] = frozenset()
+        self._active: frozenset[str] | None = None  # until somebody has said: then all that are known count
         self._full = False
         self._places = Places(self._connection)
         self._bodies = BodyPacker(self._connection)
@@ -56,6 +58,7 @@ class SqliteStore(SqliteReader):
             self._connection, places=self._places, packer=self._packer, bodies=self._bodies
         )
         self._memory = Rememberer(self._connection, places=self._places, bodies=self._bodies)
+        self._seen = (0, 0)  # what others have removed is noticed by a change of these
         self.install_key = bytes(schema.meta(self._connection, "install_key"))  # type: ignore[arg-type]  # is a BLOB
         self.uid = str(schema.meta(self._connection, "uid"))
         super().__init__(path)
@@ -114,16 +117,20 @@ class SqliteStore(SqliteReader):
             positions = dict(
                 connection.execute("SELECT name, position FROM exporters ORDER BY name").fetchall()
             )
-            position, windows, pages = connection.execute(
-                "SELECT (SELECT coalesce(max(position), 0) FROM spans), (SELECT coalesce(max(id), 0) FROM windows), "
-                "(SELECT page_count FROM pragma_page_count)"
+            position, windows = connection.execute(
+                f"SELECT (SELECT coalesce(max(position), 0) FROM spans), ({HIGHEST_WINDOW})"
             ).fetchone()
-            removed = int(schema.meta(connection, "removed"))
-        lag = [position - positions[name] for name in self._active if name in positions]
+            removed, windows_removed, oldest_kept = (
+                int(schema.meta(connection, name)) for name in ("removed", "windows_removed", "oldest_kept")
+            )
+            pages = schema.pages(connection)
+        lag = [position - positions[name] for name in self._active or () if name in positions]
         return StoreStatistics(
             spans=position - removed,
-            windows=windows,
-            bytes=pages * schema.PAGE_SIZE,
+            windows=windows - windows_removed,
+            bytes=pages.used * schema.PAGE_SIZE,
+            file_bytes=pages.all * schema.PAGE_SIZE,
+            oldest_kept=oldest_kept,
             max_bytes=self._max_bytes,
             position=position,
             positions=positions,
@@ -132,20 +139,88 @@ class SqliteStore(SqliteReader):
             full=self._full,
         )
 
-    def _transaction(self, work: Callable[[], Answer]) -> Answer:
+    def housekeeping(self, *, many_texts: int = MANY_TEXTS) -> Housekeeping:
+        """What keeps this store from growing without end; to be used by one thread, and closed before the store.
+
+        From ``many_texts`` on, texts are cleared away that no span uses.
+        """
+        return Housekeeping(
+            self._path,
+            connection=self._connection,
+            places=self._places,
+            maintain=self._maintain,
+            sent=self._sent,
+            max_bytes=self._max_bytes,
+            many_texts=many_texts,
+        )
+
+    def _maintain(self, work: Callable[[], Answer]) -> Answer:
+        """A short transaction between two writes. It makes nobody wait for the disk, and takes room where there is none.
+
+        After a power loss it may not have happened, unless something has been written since: then it may be repeated.
+        """
         with self._lock, told_clearly(self._path):
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(
+                "PRAGMA wal_autocheckpoint = 0"
+            )  # housekeeping does so beside us, and not under the lock
+            schema.limit_pages(connection, 0)
             try:
-                answer = work()
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # SQLite may have rolled back by itself, on a full disk for one
-                    connection.execute("ROLLBACK")
-                for memory in (self._places, self._bodies, self._packer):
-                    memory.forget()
-                raise
-            return answer
+                return self._in_transaction(work, is_removal=True)
+            finally:
+                schema.limit_pages(connection, self._max_bytes)
+                connection.execute(f"PRAGMA wal_autocheckpoint = {schema.CHECKPOINT_PAGES}")
+                connection.execute("PRAGMA synchronous = FULL")
+
+    def _transaction(self, work: Callable[[], Answer]) -> Answer:
+        with self._lock, told_clearly(self._path):
+            return self._in_transaction(work)
+
+    def _in_transaction(self, work: Callable[[], Answer], *, is_removal: bool = False) -> Answer:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._notice_removal()
+            answer = work()
+            seen = self._removals() if is_removal else self._seen
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # SQLite may have rolled back by itself, on a full disk for one
+                connection.execute("ROLLBACK")
+            self._forget()
+            raise
+        if seen != self._seen:
+            if seen[0] != self._seen[0]:
+                self._forget()
+            self._seen = seen  # of its own removal of windows, housekeeping has told the places by itself
+        return answer
+
+    def _notice_removal(self) -> None:
+        """Forget what another process may have removed since the last transaction."""
+        seen = self._removals()
+        if seen == self._seen:
+            return
+        if seen[0] != self._seen[0]:
+            self._forget()
+        self._places.forget_windows()
+        self._seen = seen
+
+    def _removals(self) -> tuple[int, int]:
+        era, windows = self._connection.execute(
+            "SELECT (SELECT value FROM meta WHERE name = 'era'), (SELECT value FROM meta WHERE name = 'windows_removed')"
+        ).fetchone()
+        return era, windows
+
+    def _forget(self) -> None:
+        for memory in (self._places, self._bodies, self._packer):
+            memory.forget()
+
+    def _sent(self) -> int:
+        """Up to which position every active exporter has sent; within a transaction."""
+        positions = dict(self._connection.execute("SELECT name, position FROM exporters").fetchall())
+        active = positions.keys() if self._active is None else self._active
+        return min((positions[name] for name in active if name in positions), default=schema.NO_FIRST)
 
     def _apply(self, batches: Sequence[Batch]) -> Written:
         count = sum(len(batch.spans) for batch in batches)
@@ -162,6 +237,8 @@ class SqliteStore(SqliteReader):
                 self._memory.add_audit_versions(batch.audit_versions)
             for exporter, position in batch.export_positions:
                 self._memory.save_export_position(exporter, position)
+            for name, value in batch.bookmarks:
+                self._memory.save_bookmark(name, value)
         return Written(self._position(), added)
 
     def _known_exporters(self, names: Iterable[str]) -> dict[str, int]:

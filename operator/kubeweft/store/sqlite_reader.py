@@ -14,6 +14,7 @@ from typing import Self
 
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
+from kubeweft.store.embedded import schema
 from kubeweft.store.embedded.failures import told_clearly
 from kubeweft.store.embedded.reading import Reading
 from kubeweft.store.embedded.searching import Search
@@ -98,6 +99,16 @@ class SqliteReader:
         """Where the watch of one resource type had come to; None if it has never been checkpointed."""
         with self._reading() as reading:
             return reading.resume(cluster, group, resource)
+
+    def bookmark(self, name: str) -> bytes | None:
+        """How far a source has read that is no watch; None if it has never said so."""
+        with self._reading() as reading:
+            return reading.bookmark(name)
+
+    def oldest_kept(self) -> int:
+        """The time before which retention has removed something, in nanoseconds; 0 if it never has."""
+        with self._reading() as reading:
+            return int(schema.meta(reading.connection, "oldest_kept"))
 
     def audit_versions(self, cluster: str, uid: str) -> list[AuditVersion]:
         """What audit logs have shown of one object, in the order of its versions."""

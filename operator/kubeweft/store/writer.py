@@ -113,6 +113,10 @@ class Writer:
         """Remember how far an exporter has come, together with what else is being written."""
         await self.write(Batch(export_positions=((exporter, position),)))
 
+    async def save_bookmark(self, name: str, value: bytes) -> None:
+        """Remember how far a source has read, together with what else is being written."""
+        await self.write(Batch(bookmarks=((name, value),)))
+
     async def wait_beyond(self, position: int, *, timeout: float) -> int:
         """Wait until spans beyond ``position`` have been written here, at most ``timeout`` seconds.
 

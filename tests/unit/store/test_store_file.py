@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeweft.model.errors import NotNow, UserError
-from kubeweft.store.embedded import failures, schema
+from kubeweft.store.embedded import failures, schema, tables
 from kubeweft.store.interfaces import Batch, ObjectQuery
 from kubeweft.store.sqlite import SqliteStore
 from store_samples import fact, key_of, object_span
@@ -88,7 +88,7 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Pa
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     write_some(path)
-    change_file(path, f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
+    change_file(path, f"PRAGMA user_version = {tables.SCHEMA_VERSION + 1}")
     before = path.read_bytes()
     for use in (SqliteStore, SqliteStore.open_reader):
         with pytest.raises(UserError, match=r"newer Kubeweft.*upgrade"):

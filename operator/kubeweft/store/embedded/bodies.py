@@ -72,10 +72,14 @@ class BodyUnpacker:
     """Decompresses bodies, on a reading connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Dictionaries are read as they are needed; they never change."""
+        """Dictionaries are read as they are needed; they do not change while a type has its number."""
         self._connection = connection
         self._plain = zstandard.ZstdDecompressor()
         self._decompressors: dict[int, zstandard.ZstdDecompressor] = {}
+
+    def forget(self) -> None:
+        """Forget all dictionaries: numbers may mean something else now."""
+        self._decompressors.clear()
 
     def unpack(self, kind: int, stored: bytes) -> bytes:
         """The body as it was written."""

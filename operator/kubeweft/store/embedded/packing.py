@@ -100,11 +100,13 @@ class Packer:
         self._most_texts = most_texts
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._texts: dict[str, bytes] = {}
+        self._free: list[int] | None = None  # numbers of no text, the lowest last; None if they are unknown
 
     def forget(self) -> None:
-        """Forget what was learned in a transaction that has been rolled back."""
+        """Forget what was learned: the transaction has been rolled back, or texts have been removed."""
         self._shapes.clear()
         self._texts.clear()
+        self._free = None
 
     def learn(self, spans: list[Span]) -> None:
         """Make texts of the values that repeat, from a sample of ``spans``."""
@@ -138,28 +140,38 @@ class Packer:
     def _learn_value(self, value: object) -> None:
         if not isinstance(value, str) or not SHORTEST_VALUE < len(value) <= LONGEST_VALUE:
             return
-        number = self._text(value, most=self._most_values)
+        number = self._text(value, keep=self._most_texts - self._most_values)
         if number:
             self._texts[value] = number.to_bytes(2, "big")
 
     def _shape(self, names: tuple[str, ...]) -> Shape:
-        number = self._text(_encode_names(names).decode(), most=self._most_texts)
+        number = self._text(_encode_names(names).decode(), keep=0)
         shape = Shape(number, tuple(index for index, name in enumerate(names) if name in REPEATING))
         if number:
             self._shapes[names] = shape
         return shape
 
-    def _text(self, text: str, *, most: int) -> int:
-        """The number of a text, which may be new; 0 if there are too many."""
+    def _text(self, text: str, *, keep: int) -> int:
+        """The number of a text, which may be new; 0 if no more than ``keep`` numbers are left."""
         connection = self._connection
         known = connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
         if known is not None:
             return int(known[0])
-        highest = connection.execute("SELECT coalesce(max(id), 0) FROM texts").fetchone()[0]
-        if highest >= most:
-            return 0
-        connection.execute("INSERT INTO texts(id, text) VALUES(?, ?)", (highest + 1, text))
-        return int(highest) + 1
+        free = self._free_numbers()
+        while len(free) > keep:
+            number = free.pop()
+            added = connection.execute(
+                "INSERT OR IGNORE INTO texts(id, text) VALUES(?, ?)", (number, text)
+            ).rowcount
+            if added:  # else another process has used it meanwhile
+                return number
+        return 0
+
+    def _free_numbers(self) -> list[int]:
+        if self._free is None:
+            used = {number for (number,) in self._connection.execute("SELECT id FROM texts")}
+            self._free = [number for number in range(self._most_texts, 0, -1) if number not in used]
+        return self._free
 
 
 class Place(NamedTuple):
@@ -174,11 +186,17 @@ class Unpacker:
     """Makes spans of payloads again, on a reading connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Texts are read as they are met; they never change."""
+        """Texts are read as they are met; they do not change until they are removed."""
         self._connection = connection
         self._texts: dict[int, str] = {}
         self._values: dict[bytes, str] = {}
         self._shapes: dict[int, tuple[str, ...]] = {}
+
+    def forget(self) -> None:
+        """Forget all texts: numbers may mean something else now."""
+        self._texts.clear()
+        self._values.clear()
+        self._shapes.clear()
 
     def unpack(self, place: Place, *, span_id: bytes, payload: bytes, body: bytes) -> Span:
         """The span, equal to the one written, its attributes in their order."""
@@ -218,9 +236,24 @@ class Unpacker:
         return names
 
     def _text(self, number: int) -> str:
+        if not self._texts:  # all that there are by now
+            self._texts.update(self._connection.execute("SELECT id, text FROM texts"))
         if number not in self._texts:
-            highest = max(self._texts, default=0)
-            self._texts.update(
-                self._connection.execute("SELECT id, text FROM texts WHERE id > ?", (highest,))
-            )
+            query = "SELECT text FROM texts WHERE id = ?"
+            self._texts[number] = self._connection.execute(query, (number,)).fetchone()[0]
         return self._texts[number]
+
+
+def texts_used(payload: bytes) -> set[int]:
+    """The numbers of the texts that a payload refers to; 0, which is none, may be among them."""
+    packed = _decode(payload)
+    values = packed.values
+    used = {packed.head >> 3}
+    if values.__class__ is list:
+        used.update(int.from_bytes(value, "big") for value in values if value.__class__ is bytes)
+    return used
+
+
+def start_in(payload: bytes) -> int:
+    """When the span of a payload begins."""
+    return _decode(payload).start

@@ -1,7 +1,8 @@
 """Clusters, resource types, objects and windows as small numbers, inside a transaction of a writing connection.
 
-Rows here are only ever added, and what is known of them only grows: so a remembered number stays right whatever other
-processes write. A transaction that is rolled back takes its numbers with it: then everything is forgotten.
+What is known of a row only grows, and the number of a window is never used again: so a remembered number stays right
+until retention removes rows, which the store notices at the beginning of its next transaction. A transaction that is
+rolled back takes its numbers with it: then everything is forgotten.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from kubeweft.model.spans import Span
 from kubeweft.store.embedded.bulk import ManyRows
 from kubeweft.store.embedded.schema import NO_FIRST, NO_LAST
 
+HIGHEST_WINDOW = "SELECT max((SELECT coalesce(max(id), 0) FROM windows), (SELECT value FROM meta WHERE name = 'last_window'))"
 MOST_WINDOWS = 32_768  # remembered at once; others cost a look-up
 
 _FIND_WINDOWS = ManyRows(
@@ -89,6 +91,14 @@ class Places:
         self._types_by_id.clear()
         self._windows.clear()
         self._reach = 0
+
+    def forget_windows(self, traces: Iterable[bytes] | None = None) -> None:
+        """Forget these windows, or all: they have been removed."""
+        if traces is None:
+            self._windows.clear()
+            return
+        for trace in traces:
+            self._windows.pop(trace, None)
 
     def cluster(self, name: str) -> int:
         """The number of a cluster, which may be new."""
@@ -167,7 +177,7 @@ class Places:
     def _begin(self, unknown: dict[bytes, ObjectKey]) -> list[WindowRow]:
         new = []
         objects = self._objects(set(unknown.values()))
-        number = self._connection.execute("SELECT coalesce(max(id), 0) FROM windows").fetchone()[0]
+        number = self._connection.execute(HIGHEST_WINDOW).fetchone()[0]
         for trace, key in unknown.items():
             number += 1
             row = self._windows[trace] = WindowRow(number, trace, self.type(*key[:3]))

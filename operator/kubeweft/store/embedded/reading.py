@@ -25,7 +25,7 @@ _PLACE = (
     "JOIN objects o ON o.id = w.object JOIN types t ON t.id = o.type JOIN clusters c ON c.id = t.cluster "
 )
 _WINDOW = (
-    "SELECT w.start, w.length, w.trace, c.name, t.grp, t.resource, o.namespace, o.name "
+    "SELECT w.start, w.length, w.trace, w.first, c.name, t.grp, t.resource, o.namespace, o.name "
     "FROM windows w CROSS JOIN objects o ON o.id = w.object JOIN types t ON t.id = o.type "
     "JOIN clusters c ON c.id = t.cluster "
 )
@@ -40,6 +40,7 @@ class Reading:
         self._unpacker = Unpacker(self.connection)
         self._bodies = BodyUnpacker(self.connection)
         self._places: dict[int, Place] = {}
+        self._era = 0
 
     def close(self) -> None:
         """Close the connection."""
@@ -50,12 +51,22 @@ class Reading:
         """What is read within is the store as of one moment."""
         self.connection.execute("BEGIN")
         try:
+            self._notice_removal()
             yield
         finally:
             if (
                 self.connection.in_transaction
             ):  # SQLite may have ended it by itself, on a failing disk for one
                 self.connection.execute("COMMIT")
+
+    def _notice_removal(self) -> None:
+        """Retention may have given numbers of types and texts free, which are used again."""
+        era = int(schema.meta(self.connection, "era"))
+        if era != self._era:
+            self._era = era
+            self._unpacker.forget()
+            self._bodies.forget()
+            self._places.clear()
 
     @property
     def reach(self) -> int:
@@ -82,13 +93,18 @@ class Reading:
         """The next spans after a position."""
         rows = self.connection.execute(
             "SELECT position, window, span, payload, body FROM spans WHERE position > ? AND window IS NOT NULL "
-            "ORDER BY position LIMIT ?",
+            f"{self._not_doomed()} ORDER BY position LIMIT ?",
             (position, limit),
         ).fetchall()
         return [
             (at, self._span(self.place(window), span_id=span_id, payload=payload, packed=packed))
             for at, window, span_id, payload, packed in rows
         ]
+
+    def _not_doomed(self) -> str:
+        """A condition on spans: their window is not being removed; nothing in files that do not know of removal."""
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        return "AND window NOT IN (SELECT window FROM doomed)" if version >= 2 else ""
 
     def place(self, window: int) -> Place:
         """Where the spans of a window belong, by its number."""
@@ -104,19 +120,20 @@ class Reading:
         """The windows of one object that overlap a range of time."""
         number = self.object_number(key)
         rows = self.connection.execute(
-            "SELECT start, length, trace FROM windows WHERE object = ? AND start BETWEEN ? AND ? "
+            "SELECT start, length, trace, first FROM windows WHERE object = ? AND start BETWEEN ? AND ? "
             "AND (start + length > ? OR last >= ?) ORDER BY start, length",
             (number, self.earliest(since), min(until, LARGEST), since, since),
         )
-        return [Window(key, *row) for row in rows]
+        return [_window(key, row) for row in rows]
 
     def nearest_window(self, key: ObjectKey, before: int) -> Window | None:
         """The last window of an object that begins at or before a time."""
         row = self.connection.execute(
-            "SELECT start, length, trace FROM windows WHERE object = ? AND start <= ? ORDER BY start DESC LIMIT 1",
+            "SELECT start, length, trace, first FROM windows WHERE object = ? AND start <= ? "
+            "ORDER BY start DESC LIMIT 1",
             (self.object_number(key), min(before, LARGEST)),
         ).fetchone()
-        return None if row is None else Window(key, *row)
+        return None if row is None else _window(key, row)
 
     def recent_windows(self, since: int) -> list[Window]:
         """All windows that had not ended at a time, oldest first."""
@@ -124,7 +141,7 @@ class Reading:
             f"{_WINDOW} WHERE w.start >= ? AND w.start + w.length > ? ORDER BY w.start, w.id",
             (self.earliest(since), since),
         )
-        return [Window(ObjectKey(*row[3:]), *row[:3]) for row in rows]
+        return [_window(ObjectKey(*row[4:]), row[:4]) for row in rows]
 
     def earliest(self, since: int) -> int:
         """The earliest beginning of a window that may reach to ``since``."""
@@ -175,6 +192,13 @@ class Reading:
         )
         return Resume(version, time, [StoredVersion(*one) for one in versions], dictionaries.fetchall())
 
+    def bookmark(self, name: str) -> bytes | None:
+        """How far a source has read."""
+        if self.connection.execute("PRAGMA user_version").fetchone()[0] < 2:
+            return None
+        row = self.connection.execute("SELECT value FROM bookmarks WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
     def audit_versions(self, cluster: str, uid: str) -> list[AuditVersion]:
         """What audit logs have shown of one object; versions are decimal numbers, and ordered as such."""
         rows = self.connection.execute(
@@ -219,6 +243,11 @@ class Reading:
     def _span(self, place: Place, *, span_id: bytes, payload: bytes, packed: bytes | int) -> Span:
         body = self._bodies.unpack(place.type, packed) if isinstance(packed, bytes) else b""
         return self._unpacker.unpack(place, span_id=span_id, payload=payload, body=body)
+
+
+def _window(key: ObjectKey, row: tuple[int, int, bytes, int]) -> Window:
+    start, length, trace, first = row
+    return Window(key, start, length, trace, first != schema.NO_FIRST)
 
 
 def _place(row: tuple[bytes, str, str, str, str, str, int, int]) -> Place:

@@ -1,4 +1,4 @@
-"""Writing what a later run takes up: watch checkpoints, versions from audit logs, export positions."""
+"""Writing what a later run takes up: watch checkpoints, versions from audit logs, export positions, bookmarks."""
 
 from __future__ import annotations
 
@@ -76,6 +76,13 @@ class Rememberer:
             body = bytearray(self._bodies.pack(kind, one.body))
             values += (self._places.cluster(one.cluster), kind, *one[3:12], body)
         _ADD_AUDIT_VERSIONS.write(self._connection, values)
+
+    def save_bookmark(self, name: str, value: bytes) -> None:
+        """Write how far a source has read."""
+        self._connection.execute(
+            "INSERT INTO bookmarks(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def save_export_position(self, exporter: str, position: int) -> None:
         """Write how far an exporter has come; it never goes back."""

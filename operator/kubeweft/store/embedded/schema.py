@@ -1,59 +1,28 @@
-"""The store's file: its tables, how it is opened, and how it is told from other files.
-
-Everything that repeats is a small number: a span row holds the number of its window, a window that of its object, an
-object that of its resource type. New numbers are the highest so far plus one, so what is written together lies
-together, and the index that keeps spans unique stays hot where 24 random bytes would not.
-"""
+"""The store's file: how it is opened, and how it is told from other files. Its tables are in ``tables``."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from kubeweft.model.errors import UserError
 from kubeweft.store.embedded.failures import told_clearly
+from kubeweft.store.embedded.tables import SCHEMA_VERSION, bring_up_to_date
 
 APPLICATION_ID = 0x4B776674  # "Kwft"
-SCHEMA_VERSION = 1
 SMALLEST_FILE = 512  # SQLite's smallest page
 OLDEST_SQLITE = (3, 35, 0)  # UPDATE … FROM, RETURNING, and 32766 values per statement
 PAGE_SIZE = (
     8192  # measured: less CPU per span than 4096; larger pages only cost the random updates of ``versions``
 )
+MOST_PAGES = 2**30  # 8 TiB
 BUSY_SECONDS = 5.0
+CHECKPOINT_PAGES = 2000  # 16 MiB of log
 NO_FIRST = 2**63 - 1  # ``windows.first`` and ``.last`` while a window holds nothing with a time of its own
 NO_LAST = -(2**63)
-
-TABLES = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE clusters(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE types(id INTEGER PRIMARY KEY, cluster INTEGER NOT NULL, grp TEXT NOT NULL, resource TEXT NOT NULL,
-    kind TEXT NOT NULL DEFAULT '', UNIQUE(cluster, grp, resource));
-CREATE TABLE objects(id INTEGER PRIMARY KEY, type INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-    UNIQUE(type, namespace, name));
-CREATE TABLE windows(id INTEGER PRIMARY KEY, trace BLOB NOT NULL UNIQUE, object INTEGER NOT NULL, start INTEGER,
-    length INTEGER, first INTEGER NOT NULL, last INTEGER NOT NULL);
-CREATE INDEX windows_of_object ON windows(object, start);
-CREATE INDEX windows_by_start ON windows(start);
-CREATE TABLE texts(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
-CREATE TABLE spans(position INTEGER PRIMARY KEY, window INTEGER, span BLOB, payload BLOB NOT NULL, body BLOB NOT NULL);
-CREATE UNIQUE INDEX spans_of_window ON spans(window, span);
-CREATE TABLE body_dictionaries(type INTEGER PRIMARY KEY, content BLOB NOT NULL);
-CREATE TABLE exporters(name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE progress(type INTEGER PRIMARY KEY, version TEXT NOT NULL, time INTEGER NOT NULL);
-CREATE TABLE versions(type INTEGER NOT NULL, uid TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-    version TEXT NOT NULL, snapshot_window INTEGER NOT NULL, dictionary INTEGER NOT NULL, body BLOB NOT NULL,
-    owners BLOB NOT NULL, PRIMARY KEY(type, uid)) WITHOUT ROWID;
-CREATE TABLE watch_dictionaries(type INTEGER NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
-    PRIMARY KEY(type, number));
-CREATE TABLE audit_versions(id INTEGER PRIMARY KEY, cluster INTEGER NOT NULL, uid TEXT NOT NULL,
-    version TEXT NOT NULL, type INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, time INTEGER NOT NULL,
-    created INTEGER NOT NULL, deleted INTEGER NOT NULL, kind TEXT NOT NULL, api_version TEXT NOT NULL, body BLOB NOT NULL,
-    UNIQUE(cluster, uid, version));
-"""
 
 
 def connect_writer(path: str, *, max_bytes: int, busy_seconds: float) -> sqlite3.Connection:
@@ -68,13 +37,18 @@ def connect_writer(path: str, *, max_bytes: int, busy_seconds: float) -> sqlite3
         try:
             _check_identity(connection, path, may_be_empty=True)
             _prepare(connection, path)
-            connection.execute(
-                f"PRAGMA max_page_count = {max(1, max_bytes // PAGE_SIZE) if max_bytes else 2**30}"
-            )
+            limit_pages(connection, max_bytes)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def limit_pages(connection: sqlite3.Connection, max_bytes: int) -> None:
+    """From now on, this connection does not let the file grow beyond ``max_bytes``; 0 is no limit."""
+    connection.execute(
+        f"PRAGMA max_page_count = {max(1, max_bytes // PAGE_SIZE) if max_bytes else MOST_PAGES}"
+    )
 
 
 def connect_reader(path: str) -> sqlite3.Connection:
@@ -95,10 +69,31 @@ def connect_reader(path: str) -> sqlite3.Connection:
 
 
 def meta(connection: sqlite3.Connection, name: str) -> bytes | str | int:
-    """One value of the store about itself: ``install_key``, ``uid``, ``reach`` or ``removed``."""
+    """One value of the store about itself; 0 where the file is of a version that did not know it."""
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    value: bytes | str | int = row[0]
+    value: bytes | str | int = 0 if row is None else row[0]
     return value
+
+
+class Pages(NamedTuple):
+    """The pages of the file, and how many of them hold something."""
+
+    all: int
+    used: int
+
+
+def pages(connection: sqlite3.Connection) -> Pages:
+    """How many pages there are now."""
+    count = connection.execute("PRAGMA page_count").fetchone()[0]
+    return Pages(count, count - connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def connect_beside(path: str) -> sqlite3.Connection:
+    """A connection that moves the log into the file, beside the one that writes."""
+    with told_clearly(path):
+        connection = _connect(path, mode="rw", busy_seconds=0)
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
 
 
 def _check_library() -> None:
@@ -159,37 +154,18 @@ def _check_identity(connection: sqlite3.Connection, path: str, *, may_be_empty: 
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # heeded only while the file is empty
+    connection.execute(
+        f"PRAGMA page_size = {PAGE_SIZE}"
+    )  # heeded only while the file is empty, as is the next
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # older files are not: they use free pages again
     journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if journal != "wal":
         raise UserError(
             f"the store {path} needs a local disk: its file system cannot share memory between processes"
         )
     connection.execute("PRAGMA synchronous = FULL")  # WAL and FULL: what is committed survives a power loss
-    connection.execute("PRAGMA wal_autocheckpoint = 2000")  # 16 MiB
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute("PRAGMA temp_store = MEMORY")
-    _create_tables(connection)
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in TABLES.split(";\n"):
-                connection.execute(statement)
-            values = [
-                ("install_key", secrets.token_bytes(32)),
-                ("uid", secrets.token_hex(16)),
-                ("reach", 0),
-                ("removed", 0),
-            ]
-            connection.executemany("INSERT INTO meta(name, value) VALUES(?, ?)", values)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    bring_up_to_date(connection, application=APPLICATION_ID)
