@@ -16,6 +16,7 @@ from pathlib import Path
 import uvloop
 from profiling import hottest
 
+from audited_cluster import AuditedByTest
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import Plan
@@ -23,8 +24,8 @@ from kubeweft.model.redaction import Redactor
 from kubeweft.model.windows import DEFAULT_WINDOW
 from kubeweft.runtime.tuning import tune_interpreter
 from kubeweft.sources.audit.parsing import AuditParser
+from kubeweft.sources.audit.senders import Senders
 from kubeweft.sources.audit.webhook import AuditWebhook
-from kubeweft.sources.events.pending import Pending
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer
 from kubeweft.weaving.weaver import Weaver
@@ -47,7 +48,8 @@ async def receive(file: Path) -> tuple[float, float]:
     )
     async with Writer(store) as writer:
         pipeline = Pipeline(Weaver(window_length=DEFAULT_WINDOW, kinds=kinds), writer)
-        webhook = AuditWebhook(parser=lambda: parser, deliver=pipeline.offer, pending=Pending())
+        audited = AuditedByTest(lambda: parser, pipeline.offer)
+        webhook = AuditWebhook(senders=Senders("local"), audited=lambda _: audited)
         await webhook.start("127.0.0.1", 0)
         sender = await asyncio.create_subprocess_exec(
             sys.executable, str(SENDER), str(webhook.port), stdout=subprocess.PIPE, stdin=subprocess.PIPE

@@ -30,9 +30,12 @@ TARGETS: dict[str, tuple[float, bool, str]] = {
     "configmap_change_cpu_us": (60, False, "µs CPU per 1.3 kB ConfigMap change, watch bytes to durable"),
     "pod_change_cpu_us": (180, False, "µs CPU per 9.6 kB Pod change, watch bytes to durable"),
     "live_visible_p99_seconds": (1, False, "s from acknowledged to visible at 200 writes/s, 99th percentile"),
+    "pod_rules_20_us": (200, False, "µs CPU per change of a 10 kB Pod under 20 rules like the built-in ones"),
+    "rules_growth": (1.5, False, "times the cost of one of 500 Pods that one of 5,000 has, under 100 rules"),
+    "linked_pod_bytes": (2_000, False, "bytes of memory for the links of one Pod under 20 rules"),
     "cached_pod_bytes": (1_000, False, "bytes of memory per cached Pod"),
 }
-PARTS = ("audit", "watch", "live")
+PARTS = ("audit", "watch", "rules", "live")
 PACKAGES = ("kubeweft", "msgspec", "orjson", "aiohttp", "kubernetes-asyncio", "zstandard", "uvloop")
 
 console = Console(highlight=False)

@@ -18,9 +18,11 @@ import orjson
 
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.kube.receiving import WatchLine
+from kubeweft.links.linker import Linker
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import Plan
 from kubeweft.model.redaction import Redactor
+from kubeweft.model.rules import LinkRule
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW
 from kubeweft.sources.audit.parsing import AuditParser
@@ -68,13 +70,20 @@ def shuffled(story: Sequence[Arrival], seed: int) -> list[Arrival]:
 class Replay:
     """One run of the data path over a store in a file. Leaving it without ``flush`` is a kill."""
 
-    def __init__(self, file: Path, *, plan: Plan | None = None, kinds: Kinds | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        plan: Plan | None = None,
+        kinds: Kinds | None = None,
+        rules: Sequence[LinkRule] = (),
+    ) -> None:
         self.store = SqliteStore(file)
         self._writer = Writer(self.store)
         self._kinds = kinds or Kinds()
         weaver = Weaver(window_length=DEFAULT_WINDOW, kinds=self._kinds)
         for window in self.store.recent_windows(0):
-            weaver.know_activity(window.key, window.start)
+            weaver.know_activity(window.key, window.start, active=window.active)
         self.pipeline = Pipeline(weaver, self._writer)
         plan = plan or Plan()
         self._rules = Rules(plan=plan, redactor=Redactor(plan.redaction, b"k" * 32))
@@ -85,6 +94,8 @@ class Replay:
             wants_request=plan.wants_request,
             wants_event=plan.wants_event,
         )
+        self._linker = Linker(self._kinds)
+        self._linker.use(rules)
         self._receivers: dict[str, ObjectReceiver] = {}
         self._reached: dict[str, str] = {}
         self._now = 0
@@ -127,18 +138,19 @@ class Replay:
                 resume=self.store.resume(CLUSTER, group, name),
                 clock=lambda: self._now,
                 observer="replay",
+                linker=self._linker,
             )
             self._reached[resource] = (await receiver.resume_point()).version
         return self._receivers[resource]
 
 
 async def replay(
-    file: Path, *parts: Sequence[Arrival], doubled: bool = False
+    file: Path, *parts: Sequence[Arrival], doubled: bool = False, rules: Sequence[LinkRule] = ()
 ) -> dict[tuple[bytes, bytes], Span]:
     """Replay the parts with a kill between them; after each, watches begin again at their last checkpoint."""
     seen: list[Arrival] = []
     for part in parts:
-        run = Replay(file)
+        run = Replay(file, rules=rules)
         for arrival in [*await _missed(run, seen), *part]:
             await run.arrive(arrival)
             if doubled:

@@ -9,8 +9,19 @@ from __future__ import annotations
 import orjson
 
 from kubeweft.model.kinds import Kinds
-from kubeweft.model.observations import Change, ChangeType, EventSeen, FieldManager, Gap, Observation, Request
+from kubeweft.model.observations import (
+    Change,
+    ChangeType,
+    EventSeen,
+    FieldManager,
+    Gap,
+    Observation,
+    Related,
+    Request,
+    TraceContext,
+)
 from kubeweft.model.references import ObjectKey, OwnerReference, ResourceType
+from kubeweft.model.relations import Relation, Role
 from kubeweft.model.spans import Span
 from kubeweft.model.timestamps import format_timestamp, parse_timestamp
 from kubeweft.model.windows import DEFAULT_WINDOW
@@ -25,6 +36,7 @@ TYPES = {
     "pods": ResourceType("", "v1", "pods", "Pod", True),
     "configmaps": ResourceType("", "v1", "configmaps", "ConfigMap", True),
     "nodes": ResourceType("", "v1", "nodes", "Node", False),
+    "services": ResourceType("", "v1", "services", "Service", True),
     "widgets": ResourceType("example.com", "v1", "widgets", "Widget", True),
 }
 
@@ -122,6 +134,7 @@ def change(
     subresource: str = "",
     receipt: bool = False,
     owners: tuple[OwnerReference, ...] = (),
+    contexts: tuple[TraceContext, ...] = (),
 ) -> Change:
     """A step between two versions, or a sighting."""
     managers = (FieldManager(manager, "Update", subresource, at(clock)),) if manager else ()
@@ -141,6 +154,7 @@ def change(
         body=orjson.dumps(body) if body is not None else b"",
         managers=managers,
         owners=owners,
+        contexts=contexts,
     )
 
 
@@ -185,6 +199,16 @@ def gap(target: ObjectKey, reason: str, start: str, end: str, *, message: str = 
     return Gap(
         key=target, observer="one", reason=reason, message=message, start=at(start), end=at(end), count=count
     )
+
+
+def to(target: ObjectKey, role: Role, link_class: str, rule: str = "") -> Relation:
+    """What ``target`` is to the object that has the relation, made by a rule."""
+    return Relation(target, role, link_class, rule or f"{link_class.lower()}-rule")
+
+
+def related(source: ObjectKey, *relations: Relation, clock: str = "10:00:00") -> Related:
+    """All that rules say about an object from a time on."""
+    return Related(source, relations, at(clock))
 
 
 def weave(*observations: Observation, window_length: int = DEFAULT_WINDOW) -> list[Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kubernetes_asyncio.client.api_client import ApiClient
@@ -20,14 +21,17 @@ from kubeweft.runtime import clock
 from kubeweft.runtime.telemetry import tracer
 from kubeweft.sources.events.parsing import EventReader
 from kubeweft.sources.events.watching import EventReceiver, EventRules
+from kubeweft.sources.objects.choosing import Chooser
 from kubeweft.sources.objects.differing import Differ
-from kubeweft.sources.objects.receiving import ObjectReceiver
+from kubeweft.sources.objects.linking import Linker
+from kubeweft.sources.objects.receiving import NO_RULES, ObjectReceiver
 from kubeweft.sources.objects.shaping import Rules
 from kubeweft.store.interfaces import RunMemory
 
 logger = logging.getLogger(__name__)
 
 EVENTS = ("", "events")
+SECRETS = ("", "secrets")
 SAME_EVENTS = ("events.k8s.io", "events")  # the same objects under another name
 FLUSH_EVERY = 1.0
 
@@ -54,8 +58,11 @@ class Collector:
         kinds: Kinds,
         install_key: bytes,
         plan: Plan,
+        linker: Linker = NO_RULES,
     ) -> None:
-        """``install_key`` is the key of digests that stand for secret values."""
+        """``plan`` is the part that concerns this cluster. ``install_key`` is the key of digests of secret values."""
+        self._linker = linker
+        self.chooser = Chooser(place.cluster, plan)
         self._place = place
         self._memory = memory
         self._pipeline = pipeline
@@ -78,12 +85,28 @@ class Collector:
         """The plan in force."""
         return self.rules.plan
 
-    def use(self, plan: Plan) -> None:
-        """Work by another plan from now on."""
+    def use(
+        self, plan: Plan, *, relink: Callable[[str, str], bool] = lambda _group, _resource: False
+    ) -> None:
+        """Work by another plan from now on; ``relink`` says of which types the objects have to be linked anew."""
         with tracer.start_as_current_span("put a plan in force"):
             self._use(plan)
+            self.relink(relink)
+
+    def relink(self, concerns: Callable[[str, str], bool]) -> None:
+        """Tell the rules again all objects of these types that are remembered."""
+        for (group, resource), receiver in self._objects.items():
+            if concerns(group, resource):
+                receiver.relink()
 
     def _use(self, plan: Plan) -> None:
+        before = self.plan
+        if (plan.scopes, plan.labels, plan.reads_namespaces) != (
+            before.scopes,
+            before.labels,
+            before.reads_namespaces,
+        ):
+            self.chooser = Chooser.after(self.chooser, plan)
         self.rules = self._rules_of(plan)
         for receiver in self._objects.values():
             receiver.use(self.rules)
@@ -108,16 +131,19 @@ class Collector:
             await receiver.flush()
 
     def _rules_of(self, plan: Plan) -> Rules:
-        return Rules(plan=plan, redactor=Redactor(plan.redaction, self._install_key))
+        redactor = Redactor(plan.redaction, self._install_key)
+        return Rules(plan=plan, redactor=redactor, chooser=self.chooser)
 
     def _event_rules(self) -> EventRules:
         reader = EventReader(self._place.cluster, kinds=self._kinds, redactor=self.rules.redactor)
-        return EventRules(reader=reader, wants_event=self.plan.wants_event)
+        return EventRules(reader=reader, wants_event=self.rules.wants_event)
 
     def _metadata_only(self, resource: ResourceType) -> bool:
         """Values of Secrets are not even asked for, unless a policy wants their digests."""
-        is_secret = (resource.group, resource.resource) == ("", "secrets")
-        return is_secret and not self.plan.redaction.digest_secrets
+        name = (resource.group, resource.resource)
+        if name == SECRETS and not self.plan.redaction.digest_secrets:
+            return True
+        return self.plan.wants_metadata_only(*name)
 
     def _receiver_for(self, resource: ResourceType) -> Receiver:
         if (resource.group, resource.resource) == EVENTS:
@@ -132,7 +158,11 @@ class Collector:
             )
             return self._events
         differ = Differ(
-            self._place.cluster, resource, window_length=self._place.window_length, rules=self.rules
+            self._place.cluster,
+            resource,
+            window_length=self._place.window_length,
+            rules=self.rules,
+            partial=self._metadata_only(resource),
         )
         receiver = ObjectReceiver(
             differ,
@@ -140,6 +170,7 @@ class Collector:
             resume=self._memory.resume(self._place.cluster, resource.group, resource.resource),
             clock=clock.now,
             observer=self._place.observer,
+            linker=self._linker,
         )
         self._objects[resource.group, resource.resource] = (
             receiver  # of two versions of a type the newer counts

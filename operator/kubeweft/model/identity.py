@@ -48,9 +48,11 @@ def event_span_id(*, cluster: str, uid: str, count: int) -> bytes:
     return _digest("event", cluster, uid, str(count))
 
 
-def link_span_id(trace: bytes, target: ObjectKey, *, role: str, link_class: str) -> bytes:
-    """One end of a link: ``role`` is what the target is to the object of ``trace``."""
-    return _digest(trace.hex(), *target, role, link_class)
+def link_span_id(
+    trace: bytes, target: ObjectKey, *, role: str, link_class: str, rule: str, same_trace: bool = False
+) -> bytes:
+    """One end of a link: ``role`` is what the target is to the object of ``trace``, ``rule`` what made the link."""
+    return _digest(trace.hex(), *target, role, link_class, rule, "SameTrace" if same_trace else "")
 
 
 def gap_span_id(*, cluster: str, observer: str, what: str, start: int, end: int) -> bytes:

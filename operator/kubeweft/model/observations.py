@@ -77,7 +77,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ``patch`` is RFC 6902 as JSON text, from the old version to the new; ``words`` says the same to a person, a line
     per field. ``body`` is the object after the change (before it, for a deletion), as JSON without managedFields;
     empty where the version before and the patch are enough to know it. ``contexts`` are those that its annotations name
-    since this change.
+    since this change. ``fields`` are the top-level fields that differ; None where everything may.
     """
 
     key: ObjectKey
@@ -97,6 +97,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
     owners: tuple[OwnerReference, ...] = ()
     contexts: tuple[TraceContext, ...] = ()
+    fields: frozenset[str] | None = None
 
 
 class EventSeen(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -145,11 +146,15 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 class Related(msgspec.Struct, frozen=True, gc=False):
-    """All that rules say about an object from ``time`` (nanoseconds) on: these relations, in place of those before."""
+    """All that rules say about an object from ``time`` (nanoseconds) on: these relations, in place of those before.
+
+    An object that is not ``selected`` by any policy makes no spans for it by itself.
+    """
 
     key: ObjectKey
     relations: tuple[Relation, ...]
     time: int
+    selected: bool = True
 
 
 Observation = Request | Change | EventSeen | Gap | Known | Related

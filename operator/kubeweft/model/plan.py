@@ -227,7 +227,10 @@ class Exporter:
 
 @dataclass(frozen=True)
 class Plan:
-    """The union of all policies in force. ``scopes`` empty means: trace nothing."""
+    """The union of all policies in force. ``scopes`` empty means: trace nothing.
+
+    ``labels`` are those of the local cluster, or of the one cluster that this is the part of.
+    """
 
     scopes: tuple[Scope, ...] = (Scope(policy=""),)
     ignore_paths: frozenset[tuple[str, ...]] = frozenset()
@@ -236,11 +239,14 @@ class Plan:
     exporters: tuple[Exporter, ...] = ()
     rules: tuple[LinkRule, ...] = ()
     clusters: tuple[JoinedCluster, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
     retention: Retention = Retention()
 
     def of_cluster(self, cluster: str) -> Plan:
         """The part of the plan that one cluster is watched and audited by."""
-        return replace(self, scopes=tuple(s for s in self.scopes if s.selects_cluster(cluster)), clusters=())
+        joined = {one.name: one.labels for one in self.clusters}
+        scopes = tuple(s for s in self.scopes if s.selects_cluster(cluster))
+        return replace(self, scopes=scopes, clusters=(), labels=joined.get(cluster, self.labels))
 
     def wants_type(self, group: str, resource: str) -> bool:
         """Whether the objects of this type are watched: also where only their labels have a say about others."""
@@ -250,6 +256,13 @@ class Plan:
 
     def wants_metadata_only(self, group: str, resource: str) -> bool:
         """Whether nothing but the metadata of this type's objects is wanted by anybody."""
+        known = self._metadata_only.get((group, resource))
+        if known is None:
+            known = self._decide_metadata_only(group, resource)
+            _remember(self._metadata_only, (group, resource), known)
+        return known
+
+    def _decide_metadata_only(self, group: str, resource: str) -> bool:
         scopes = [s for s in self.scopes if s.objects and s.selects_type(group, resource)]
         if (group, resource) == NAMESPACES and self.reads_namespaces and not scopes:
             return True
@@ -289,6 +302,10 @@ class Plan:
 
     @functools.cached_property
     def _decisions(self) -> dict[tuple[str, str, str, str], bool]:
+        return {}
+
+    @functools.cached_property
+    def _metadata_only(self) -> dict[tuple[str, str], bool]:
         return {}
 
     @functools.cached_property

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Change, EventSeen, FieldManager, Gap, Request
-from kubeweft.model.spans import Attributes, Span
+from kubeweft.model.spans import Attributes, Span, SpanLink
 from kubeweft.model.timestamps import format_timestamp
 
 CHANGE_NAMES = {"Added": "created", "Modified": "changed", "Deleted": "deleted", "Sighting": "seen"}
@@ -107,7 +107,7 @@ def change_span(change: Change, trace: bytes, root: bytes) -> Span:
         change.time,
         change.time,
         attributes,
-        (),
+        tuple([SpanLink(c.trace_id, c.span_id, {v.LINK_ANNOTATION: c.annotation}) for c in change.contexts]),
         "",
         change.body,
     )

@@ -12,14 +12,17 @@ from collections.abc import Iterable
 from kubeweft.links.owners import KindTable, Parent, parent_of
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
-from kubeweft.model.observations import Change, EventSeen, Gap, Known, Observation, Request
+from kubeweft.model.observations import Change, EventSeen, Gap, Known, Observation, Related, Request
 from kubeweft.model.references import ObjectKey, OwnerReference
-from kubeweft.model.spans import Span, SpanLink
+from kubeweft.model.relations import INVERSE, Relation
+from kubeweft.model.spans import Attributes, Span, SpanLink
 from kubeweft.weaving.children import change_span, event_span, gap_span, request_span
 from kubeweft.weaving.lineage import Lineage, Linked, Step, Touched, Trace
 
 MOST_WAITING = 100_000
 PRUNE_EVERY = 50_000
+OWNER_RULE = "owner"  # the name under which owner references are followed without any rule
+SAME_TRACE = "SameTrace"
 
 
 class Weaver:
@@ -56,24 +59,24 @@ class Weaver:
             parent = parent_of(child, owner, self._kinds)
             if parent is not None:
                 del self._waiting[child, owner]
-                self._write(self._lineage.learn(child, parent), spans)
+                self._write(self._lineage.learn(child, owner_relation(parent)), spans)
         return spans
 
-    def know_activity(self, key: ObjectKey, window: int) -> list[Span]:
-        """Take up that an object was active in a window (from a former run)."""
+    def know_activity(self, key: ObjectKey, window: int, *, active: bool = True) -> list[Span]:
+        """Take up that an object had a trace in a window (from a former run), and whether it was active itself."""
         spans: list[Span] = []
-        self._write(self._lineage.touch(key, window), spans)
+        self._write(self._lineage.touch(key, window, active=active), spans)
         return spans
 
     def know_parent(self, key: ObjectKey, parent: Parent) -> list[Span]:
         """Take up that an object has a parent (from a former run)."""
         spans: list[Span] = []
-        self._write(self._lineage.learn(key, parent), spans)
+        self._write(self._lineage.learn(key, owner_relation(parent)), spans)
         return spans
 
     def parents_of(self, key: ObjectKey) -> tuple[Parent, ...]:
-        """The parents of an object, as far as they are known by now."""
-        return self._lineage.parents_of(key)
+        """The owners of an object, as far as they are known by now."""
+        return tuple(Parent(owner.target, owner.link_class) for owner in self._lineage.owners_of(key))
 
     def start_over(self) -> None:
         """What was woven last has not been written: repeat object spans and links with what comes next."""
@@ -109,6 +112,12 @@ class Weaver:
             spans.append(event_span(observation, trace.id, trace.root))
         elif isinstance(observation, Known):
             self._learn(observation.key, observation.owners, spans)
+        elif isinstance(observation, Related):
+            window = observation.time - observation.time % self._length
+            steps = self._lineage.relate(
+                observation.key, observation.relations, window, begins=observation.selected
+            )
+            self._write(steps, spans)
         else:
             self._weave_gap(observation, spans)
 
@@ -119,7 +128,7 @@ class Weaver:
     def _trace(self, key: ObjectKey, time: int, spans: list[Span]) -> Trace:
         window = time - time % self._length
         trace = self._lineage.trace_of(key, window)
-        if trace is None:
+        if trace is None or not trace.active:
             self._write(self._lineage.touch(key, window), spans)
             trace_id = identity.trace_id(key, window, self._length)
             trace = Trace(trace_id, identity.object_span_id(trace_id))
@@ -129,7 +138,7 @@ class Weaver:
         for owner in owners:
             parent = parent_of(key, owner, self._kinds)
             if parent is not None:
-                self._write(self._lineage.learn(key, parent), spans)
+                self._write(self._lineage.learn(key, owner_relation(parent)), spans)
             elif len(self._waiting) < MOST_WAITING:
                 self._waiting[key, owner] = None
             else:
@@ -143,10 +152,17 @@ class Weaver:
                 spans.extend(self._both_ends(step))
 
     def _both_ends(self, linked: Linked) -> tuple[Span, Span]:
-        parent, link_class = linked.parent
-        up = link_span(linked.child, parent, "Parent", link_class, linked.window, length=self._length)
-        down = link_span(parent, linked.child, "Child", link_class, linked.window, length=self._length)
-        return up, down
+        source, relation, window = linked
+        there = link_span(source, relation, window, length=self._length, bears=("SourceToTarget", "Both"))
+        back = relation._replace(target=source, role=INVERSE[relation.role])
+        return there, link_span(
+            relation.target, back, window, length=self._length, bears=("TargetToSource", "Both")
+        )
+
+
+def owner_relation(parent: Parent) -> Relation:
+    """An owner reference as the relation of the owned object."""
+    return Relation(parent.key, "Parent", parent.link_class, OWNER_RULE)
 
 
 def object_span(touched: Touched, *, length: int) -> Span:
@@ -165,15 +181,18 @@ def object_span(touched: Touched, *, length: int) -> Span:
 
 
 def link_span(
-    key: ObjectKey, target: ObjectKey, role: str, link_class: str, window: int, *, length: int
+    key: ObjectKey, relation: Relation, window: int, *, length: int, bears: tuple[str, ...]
 ) -> Span:
-    """One end of a link: in the trace of ``key``, saying what ``target`` is to it."""
+    """One end of a link: in the trace of ``key``, saying what the target is to it.
+
+    It is an OpenTelemetry span link too if the direction of the relation is one that this end ``bears``.
+    """
+    target, role, link_class = relation.target, relation.role, relation.link_class
     trace = identity.trace_id(key, window, length)
-    target_trace = identity.trace_id(target, window, length)
-    attributes = {
-        v.LINK_ROLE: role,
-        v.LINK_CLASS: link_class,
-        v.LINK_RULE: "owner",
+    attributes: Attributes = {v.LINK_ROLE: role, v.LINK_CLASS: link_class, v.LINK_RULE: relation.rule}
+    if relation.same_trace:
+        attributes[v.LINK_GROUPING] = SAME_TRACE
+    attributes |= {
         v.LINK_CLUSTER: target.cluster,
         v.LINK_GROUP: target.group,
         v.LINK_RESOURCE: target.resource,
@@ -182,19 +201,26 @@ def link_span(
     }
     return Span(
         trace,
-        identity.link_span_id(trace, target, role=role, link_class=link_class),
+        identity.link_span_id(
+            trace,
+            target,
+            role=role,
+            link_class=link_class,
+            rule=relation.rule,
+            same_trace=relation.same_trace,
+        ),
         identity.object_span_id(trace),
         "link",
         key,
         f"{role.lower()} {target}",
         window,
         window,
-        dict(attributes),
-        (
-            SpanLink(
-                target_trace,
-                identity.object_span_id(target_trace),
-                {v.LINK_ROLE: role, v.LINK_CLASS: link_class},
-            ),
-        ),
+        attributes,
+        _span_links(target, relation, window, length=length) if relation.direction in bears else (),
     )
+
+
+def _span_links(target: ObjectKey, relation: Relation, window: int, *, length: int) -> tuple[SpanLink, ...]:
+    trace = identity.trace_id(target, window, length)
+    attributes: Attributes = {v.LINK_ROLE: relation.role, v.LINK_CLASS: relation.link_class}
+    return (SpanLink(trace, identity.object_span_id(trace), attributes),)

@@ -118,5 +118,7 @@ def test_most_of_what_the_page_says_is_seen_on_these_few_spans() -> None:
         vocabulary.EVENT_FIELD_PATH,
         vocabulary.GENERATION,
         vocabulary.API_VERSION,
+        vocabulary.LINK_ANNOTATION,
+        vocabulary.LINK_GROUPING,
     }
     assert missing == rare

@@ -47,9 +47,10 @@ class BearerToken:
 class ServingCertificate:
     """A certificate and its key for TLS 1.2 and newer, read again for each new connection if the files changed."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        """Raises ``UserError`` if the two cannot be used."""
+    def __init__(self, certificate: Path, key: Path, *, client_ca: Path | None = None) -> None:
+        """Raises ``UserError`` if the files cannot be used. With ``client_ca``, clients may show a certificate of it."""
         self._files = (certificate, key)
+        self._client_ca = client_ca
         self._stamps = self._stamp()
         self._current = self._load()
         self.context = self._load()
@@ -68,7 +69,8 @@ class ServingCertificate:
         connection.context = self._current
 
     def _stamp(self) -> tuple[Stamp, ...]:
-        return tuple(_stamp_of(file) for file in self._files)
+        authority = (self._client_ca,) if self._client_ca is not None else ()
+        return tuple(_stamp_of(file) for file in (*self._files, *authority))
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -81,7 +83,22 @@ class ServingCertificate:
                 f"cannot use the certificate {certificate} with the key {key}: "
                 f"{error.strerror or error}; both must be PEM files that belong together"
             ) from None
+        if self._client_ca is not None:
+            self._demand_if_shown(context, self._client_ca)
         return context
+
+    def _demand_if_shown(self, context: ssl.SSLContext, authority: Path) -> None:
+        """Whoever shows a certificate must have it from ``authority``. No sessions: they would outlive the file."""
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
+        try:
+            context.load_verify_locations(authority)
+        except (OSError, ssl.SSLError) as error:
+            raise UserError(
+                f"cannot use {authority} to check the certificates of audit senders: {error.strerror or error}; "
+                "it must be a PEM file with the certificate of an authority"
+            ) from None
 
 
 def _read_token(file: Path) -> bytes:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import HttpProcessingError
@@ -21,9 +21,10 @@ from kubeweft.model.errors import BadInput, NotNow, UserError
 from kubeweft.model.observations import EventSeen, Request
 from kubeweft.sources.audit import metrics
 from kubeweft.sources.audit.admission import Admission, Limits, Ticket
-from kubeweft.sources.audit.credentials import BearerToken, ServingCertificate
+from kubeweft.sources.audit.credentials import ServingCertificate
 from kubeweft.sources.audit.parsed import Parsed
 from kubeweft.sources.audit.parsing import AuditParser
+from kubeweft.sources.audit.senders import SenderRefused, Senders, common_name_of
 from kubeweft.sources.events.pending import Pending
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,20 @@ def _without_quotes(record: logging.LogRecord) -> bool:
 
 http_logger.addFilter(_without_quotes)
 
-Deliver = Callable[[Sequence[Request | EventSeen]], Awaitable[None]]
+
+class Audited(Protocol):
+    """One cluster's audit events: what becomes of them."""
+
+    @property
+    def parser(self) -> AuditParser:
+        """The parser for the plan now in force."""
+
+    @property
+    def pending(self) -> Pending:
+        """Keeps the Kubernetes Events that cannot be placed yet."""
+
+    async def deliver(self, observations: Sequence[Request | EventSeen], /) -> None:
+        """Returns when all is durable; may raise ``NotNow``."""
 
 
 class _Refused(Exception):
@@ -82,27 +96,22 @@ class _Counts:
 
 
 class AuditWebhook:
-    """The HTTP server that one cluster's API servers send audit events to."""
+    """The HTTP server that the API servers of all clusters send audit events to."""
 
     def __init__(
         self,
         *,
-        parser: Callable[[], AuditParser],
-        deliver: Deliver,
-        pending: Pending,
-        token: BearerToken | None = None,
+        senders: Senders,
+        audited: Callable[[str], Audited],
         certificate: ServingCertificate | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """``parser`` gives the parser for the plan now in force; ``deliver`` returns when all is durable.
+        """``senders`` says for which cluster somebody speaks, ``audited`` what becomes of this cluster's events.
 
-        ``deliver`` may raise ``NotNow``. ``pending`` keeps the Kubernetes Events that cannot be placed yet. Without a
-        ``token`` anybody is let in.
+        ``audited`` may raise ``NotNow``.
         """
-        self._parser = parser
-        self._deliver = deliver
-        self._pending = pending
-        self._token = token
+        self._senders = senders
+        self._audited = audited
         self._certificate = certificate
         self._limits = limits or Limits()
         self._admission = Admission(self._limits)
@@ -151,6 +160,8 @@ class AuditWebhook:
             self._check_head(request)
         except _Refused as refused:
             return _answer(refused.status, {"error": str(refused)}, close=True)
+        except NotNow as error:
+            return _come_again(error, close=True)
         if request.version == HttpVersion11:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # as aiohttp's own handler: the answer proper begins after this
@@ -158,30 +169,39 @@ class AuditWebhook:
 
     async def _audit(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._check_head(request)
+            cluster = self._check_head(request)
             with self._admission.body(request.content_length or 0) as ticket:
                 metrics.BYTES_IN_FLIGHT.set(self._admission.bytes)
                 body = await self._read(request, ticket)
-                return _answer(200, (await self._take(body)).as_json())
+                return _answer(200, (await self._take(self._audited(cluster), body)).as_json())
         except _Refused as refused:
             return _answer(refused.status, {"error": str(refused)}, close=True)
         except BadInput as error:
             logger.warning("audit batch refused: reason=%s", error)
             return _answer(400, {"error": str(error)})
         except NotNow as error:
-            retry_after = str(max(1, math.ceil(error.delay)))
-            headers = {"Retry-After": retry_after}
-            return _answer(429, {"error": str(error)}, headers=headers, close=not request.content.at_eof())
+            return _come_again(error, close=not request.content.at_eof())
         finally:
             metrics.BYTES_IN_FLIGHT.set(self._admission.bytes)
 
-    def _check_head(self, request: web.Request) -> None:
-        if self._token is not None and not self._token.admits(request.headers.get(hdrs.AUTHORIZATION, "")):
-            raise _Refused(401, "a valid bearer token is needed")
+    def _check_head(self, request: web.Request) -> str:
+        """The cluster that sends."""
+        cluster = self._identify(request)
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise _Refused(415, "compressed bodies are not accepted: send the JSON as it is")
         if (request.content_length or 0) > self._limits.body_bytes:
             raise self._too_large()
+        return cluster
+
+    def _identify(self, request: web.Request) -> str:
+        transport = request.transport
+        connection = transport.get_extra_info("ssl_object") if transport is not None else None
+        try:
+            return self._senders.cluster_of(
+                request.headers.get(hdrs.AUTHORIZATION, ""), common_name_of(connection)
+            )
+        except SenderRefused as refused:
+            raise _Refused(refused.status, str(refused)) from None
 
     def _too_large(self) -> _Refused:
         return _Refused(
@@ -210,19 +230,19 @@ class AuditWebhook:
         metrics.BYTES.inc(size)
         return b"".join(chunks)
 
-    async def _take(self, body: bytes) -> _Counts:
+    async def _take(self, audited: Audited, body: bytes) -> _Counts:
         counts = _Counts()
-        parser = self._parser()
+        parser = audited.parser
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
-                await self._deliver_pending(parser)
+                await _deliver_pending(audited, parser)
                 decoded = parser.decode_fast(body)
                 if decoded is None:  # seldom, and too slow to keep everybody waiting
                     decoded = await asyncio.to_thread(parser.decode_carefully, body)
                 for parsed in parser.slices(decoded):
                     if parsed.observations:
-                        await self._deliver(parsed.observations)
-                    self._keep(parsed)
+                        await audited.deliver(parsed.observations)
+                    _keep(audited.pending, parsed)
                     counts.add(parsed)
                     metrics.count(parsed)
                     await asyncio.sleep(0)  # between two slices, others get their turn
@@ -230,21 +250,28 @@ class AuditWebhook:
             raise NotNow("the events could not be stored in time", delay=SLOW_DELIVERY) from None
         return counts
 
-    async def _deliver_pending(self, parser: AuditParser) -> None:
-        ready = parser.ready(self._pending)
-        wanted = parser.wanted(ready)
-        if wanted:
-            await self._deliver(wanted)
-        self._pending.delivered(ready)
 
-    def _keep(self, parsed: Parsed) -> None:
-        dropped = self._pending.dropped
-        self._pending.keep(parsed.unresolved)
-        metrics.UNRESOLVED_DROPPED.inc(self._pending.dropped - dropped)
+async def _deliver_pending(audited: Audited, parser: AuditParser) -> None:
+    ready = parser.ready(audited.pending)
+    wanted = parser.wanted(ready)
+    if wanted:
+        await audited.deliver(wanted)
+    audited.pending.delivered(ready)
+
+
+def _keep(pending: Pending, parsed: Parsed) -> None:
+    dropped = pending.dropped
+    pending.keep(parsed.unresolved)
+    metrics.UNRESOLVED_DROPPED.inc(pending.dropped - dropped)
 
 
 async def _healthz(_request: web.Request) -> web.Response:
     return web.Response(text="ok\n")
+
+
+def _come_again(error: NotNow, *, close: bool) -> web.Response:
+    headers = {"Retry-After": str(max(1, math.ceil(error.delay)))}
+    return _answer(429, {"error": str(error)}, headers=headers, close=close)
 
 
 def _answer(

@@ -19,13 +19,17 @@ OF_DELETION = frozenset(
 
 
 class Step(NamedTuple):
-    """What changed from one version to the next. ``cut`` says that the patch was too large and is left out."""
+    """What changed from one version to the next. ``cut`` says that the patch was too large and is left out.
+
+    ``fields`` are the top-level fields that differ; None where there was no version before.
+    """
 
     patch: str
     cut: bool
     words: tuple[str, ...]
     in_status: bool = False
     deletion_only: bool = False
+    fields: frozenset[str] | None = frozenset()
 
     def actors(self, managers: tuple[FieldManager, ...]) -> tuple[FieldManager, ...]:
         """The field managers that can have made this step, as far as they tell: who deletes is not among them."""
@@ -33,6 +37,7 @@ class Step(NamedTuple):
 
 
 NO_STEP = Step(patch="", cut=False, words=())
+WHOLE = NO_STEP._replace(fields=None)
 
 
 def _written(operations: list[changes.Operation]) -> str:
@@ -51,9 +56,9 @@ def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
     operations = changes.diff(old, new)
     if not operations:
         return NO_STEP
+    touched = frozenset(old.keys() | new.keys())
     patch = _written(operations)
     cut = not patch or len(patch) > max_bytes
-    touched = old.keys() | new.keys()
     deletion = touched == METADATA and OF_DELETION.issuperset(operation["path"] for operation in operations)
     return Step(
         patch="" if cut else patch,
@@ -61,4 +66,5 @@ def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
         words=changes.describe(old, new, operations),
         in_status=STATUS in touched,
         deletion_only=deletion,
+        fields=touched,
     )

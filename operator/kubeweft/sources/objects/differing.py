@@ -14,16 +14,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from kubeweft.model.observations import Change, ChangeType
+from kubeweft.links.traceparents import contexts_in
+from kubeweft.model.observations import Change, ChangeType, TraceContext
 from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.model.timestamps import NANOSECONDS
-from kubeweft.sources.objects.comparing import NO_STEP, Step, compare_bodies
+from kubeweft.sources.objects.comparing import NO_STEP, WHOLE, Step, compare_bodies
 from kubeweft.sources.objects.facts import Facts, owners_in, read_object
 from kubeweft.sources.objects.memory import PLAIN, Compression, Remembered
-from kubeweft.sources.objects.shaping import Rules, shape_body
+from kubeweft.sources.objects.shaping import Rules, metadata_alone, shape_body
 from kubeweft.store.interfaces import Resume
 
 MOST_DELETED = 10_000  # what is told again of objects deleted lately makes nothing
+PARTIAL_MARK = b"partial"  # kept with a version of which only metadata was seen
 NO_SNAPSHOT = -1  # in no window has the body become a span
 LARGEST_LEAD = (
     86_400 * NANOSECONDS
@@ -33,8 +35,20 @@ LARGEST_LEAD = (
 class Differ:
     """The last versions of one resource type, and the changes that new ones make."""
 
-    def __init__(self, cluster: str, resource: ResourceType, *, window_length: int, rules: Rules) -> None:
-        """``window_length`` is in nanoseconds: the first change in a window comes with a snapshot."""
+    def __init__(
+        self,
+        cluster: str,
+        resource: ResourceType,
+        *,
+        window_length: int,
+        rules: Rules,
+        partial: bool = False,
+    ) -> None:
+        """``window_length`` is in nanoseconds: the first change in a window comes with a snapshot.
+
+        ``partial`` says that the watch brings nothing but metadata.
+        """
+        self.partial = partial
         self.cluster = cluster
         self.resource = resource
         self.rules = rules
@@ -50,7 +64,11 @@ class Differ:
             self.compression.load(number, content)
         for stored in resume.versions:
             self.remembered[stored.uid] = Remembered(
-                stored.version, stored.snapshot_window, stored.dictionary, stored.body
+                stored.version,
+                stored.snapshot_window,
+                stored.dictionary,
+                stored.body,
+                stored.owners == PARTIAL_MARK,
             )
 
     def settle(self, uids: Iterable[str]) -> list[tuple[str, Remembered]]:
@@ -132,8 +150,17 @@ class Differ:
             owners=owners,
         )
 
-    def revise(self) -> Iterator[tuple[str, bytes]]:
+    def bodies(self) -> Iterator[tuple[ObjectKey, bytes, int]]:
+        """Everything remembered as it is, with the window of its last snapshot."""
+        for before in list(self.remembered.values()):
+            body = self.compression.unpack(before)
+            namespace, name, _ = owners_in(body)
+            yield self.key(namespace, name), body, before.snapshot_window
+
+    def revise(self) -> Iterator[tuple[str, bytes, int]]:
         """Bring everything remembered under the present rules; gives each object, with what it is now.
+
+        With it comes the window of its last snapshot, as it was before.
 
         Versions that were kept under other rules could otherwise show, as "the value before", what is secret now.
         The next change of one that differs now brings a snapshot: its patch would not fit the one before.
@@ -143,8 +170,10 @@ class Differ:
             shaped = self._shape(body)
             window = before.snapshot_window if shaped == body else NO_SNAPSHOT
             packed = self.compression.pack(shaped)
-            self.remembered[uid] = Remembered(before.version, window, self.compression.current, packed)
-            yield uid, shaped
+            self.remembered[uid] = Remembered(
+                before.version, window, self.compression.current, packed, before.partial or self.partial
+            )
+            yield uid, shaped, before.snapshot_window
 
     def _shape(self, body: bytes) -> bytes:
         return shape_body(body, self.resource.group, self.resource.resource, self.rules)
@@ -154,16 +183,22 @@ class Differ:
         return ObjectKey(self.cluster, self.resource.group, self.resource.resource, namespace, name)
 
     def _first(self, facts: Facts, body: bytes, change: ChangeType, received: int) -> Change:
-        made = self._change(facts, change, received, old_version="", body=body)
+        made = self._change(facts, change, received, step=WHOLE, body=body, contexts=contexts_in(body))
         self._remember(facts, body, window=self._window(made))
         return made
 
     def _modified(self, facts: Facts, body: bytes, before: Remembered, received: int) -> list[Change]:
-        step = self._compare(self.compression.unpack(before), body)
-        made = self._change(facts, "Modified", received, old_version=before.version, step=step)
+        known = self.compression.unpack(before)
+        grown = before.partial and not self.partial  # the rest was there before, it just was not asked for
+        step = self._compare(known, metadata_alone(body) if grown else body)
+        step = step._replace(fields=None) if grown else step
+        contexts = _without(contexts_in(body), known)
+        made = self._change(
+            facts, "Modified", received, old_version=before.version, step=step, contexts=contexts
+        )
         window = self._window(made)
         self._remember(facts, body, window=window)
-        if window == before.snapshot_window and not step.cut:
+        if window == before.snapshot_window and not step.cut and not grown:
             return [made]
         return [made, self._change(facts, "Sighting", received, body=body)]
 
@@ -190,6 +225,7 @@ class Differ:
         old_version: str = "",
         step: Step = NO_STEP,
         body: bytes = b"",
+        contexts: tuple[TraceContext, ...] = (),
     ) -> Change:
         told = 0 < facts.time <= received + LARGEST_LEAD and (change != "Deleted" or facts.deleting)
         return Change(
@@ -209,17 +245,27 @@ class Differ:
             managers=step.actors(facts.managers) if change != "Deleted" else (),
             generation=facts.generation,
             owners=facts.owners,
+            contexts=contexts,
+            fields=step.fields,
         )
 
     def _remember(self, facts: Facts, body: bytes, *, window: int) -> None:
         """Keep the body as it is: what has just changed is likely to change again soon (see :meth:`settle`)."""
-        self.remembered[facts.uid] = Remembered(facts.version, window, PLAIN, body)
+        self.remembered[facts.uid] = Remembered(facts.version, window, PLAIN, body, self.partial)
 
     def _window(self, made: Change) -> int:
         """The window in which a snapshot goes with the change; none where nobody wants the object's changes."""
-        if not self.rules.plan.wants_object(made.key):
+        if not self.rules.wants_object(made.key):
             return NO_SNAPSHOT
         return made.time - made.time % self._length
+
+
+def _without(contexts: tuple[TraceContext, ...], before: bytes) -> tuple[TraceContext, ...]:
+    """Those that the version before did not name yet."""
+    if not contexts:
+        return ()
+    known = contexts_in(before)
+    return tuple(context for context in contexts if context not in known)
 
 
 def _is_newer(version: str, known: str) -> bool:

@@ -24,12 +24,14 @@ class Remembered(NamedTuple):
     """One object's last version. ``snapshot_window`` is the last window in which its body became a span.
 
     ``dictionary`` is the number of the dictionary that ``body`` needs, or ``PLAIN`` while it is not compressed yet.
+    ``partial`` says that nothing but the metadata was asked for.
     """
 
     version: str
     snapshot_window: int
     dictionary: int
     body: bytes
+    partial: bool = False
 
 
 class Compression:

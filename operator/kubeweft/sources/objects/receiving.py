@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 from prometheus_client import Counter
 
 from kubeweft.kube.receiving import Missed, ResumePoint, WatchLine
 from kubeweft.model.errors import BadInput
-from kubeweft.model.observations import Change, Gap, Known, Observation
+from kubeweft.model.observations import Change, Gap, Known, Observation, Related
+from kubeweft.model.plan import NAMESPACES
 from kubeweft.model.references import ObjectKey, OwnerReference
-from kubeweft.sources.objects.differing import Differ
+from kubeweft.sources.objects.differing import PARTIAL_MARK, Differ
 from kubeweft.sources.objects.facts import Facts, owners_in, uid_in
+from kubeweft.sources.objects.linking import Linker, NoRules, follow
 from kubeweft.sources.objects.shaping import Rules
 from kubeweft.store.interfaces import Checkpoint, Resume, StoredVersion
 
@@ -31,6 +34,9 @@ BAD_OBJECTS = Counter("kubeweft_bad_objects_total", "Watched objects that could 
 CHECKPOINT_EVERY = 1_000_000_000  # ns
 MOST_DIRTY = 2_000
 KNOWN_PER_DELIVERY = 1_000
+RELINKED_AT_ONCE = 500
+
+NO_RULES = NoRules()
 
 Deliver = Callable[[Sequence[Observation], Sequence[Checkpoint]], Awaitable[None]]
 
@@ -65,9 +71,18 @@ class ObjectReceiver:
     """Implements :class:`kubeweft.kube.receiving.Receiver` for one resource type."""
 
     def __init__(
-        self, differ: Differ, *, deliver: Deliver, resume: Resume | None, clock: Clock, observer: str
+        self,
+        differ: Differ,
+        *,
+        deliver: Deliver,
+        resume: Resume | None,
+        clock: Clock,
+        observer: str,
+        linker: Linker = NO_RULES,
     ) -> None:
         """``deliver`` returns when everything is durable; it never gives up. ``observer`` names us in gaps."""
+        self._linker = linker
+        self._is_relinking = False
         self._differ = differ
         self._deliver = deliver
         self._resume = resume
@@ -86,24 +101,33 @@ class ObjectReceiver:
 
     async def resume_point(self) -> ResumePoint:
         """Load what a former run remembered, under the rules of today."""
+        if not self._tells_namespaces and self._differ.rules.chooser is not None:
+            await self._differ.rules.chooser.wait_for_namespaces()
         if self._resume is None:
             return ResumePoint("", 0)
         self._take_up_rules()
         resume, self._resume = self._resume, None
         self._differ.load(resume)
         known: list[Observation] = []
-        for key, owners in self._revise():
+        for key, owners, body, window in self._revise():
             known.append(Known(key, owners))
-            if len(known) == KNOWN_PER_DELIVERY:
+            known.extend(self._related(key, body, time=max(window, 0)))
+            if len(known) >= KNOWN_PER_DELIVERY:
                 await self._deliver(known, ())
                 known = []
         await self._deliver(known, ())
         self._progress.version = resume.version
+        if resume.version:
+            self._namespaces_are_told()
         return ResumePoint(resume.version, resume.time)
 
     def use(self, rules: Rules) -> None:
         """Take up new rules before anything else is compared or written, also for what is remembered."""
         self._newer_rules = rules
+
+    def relink(self) -> None:
+        """The rules have changed: all that is remembered is told to them again, soon (see :meth:`flush`)."""
+        self._is_relinking = True
 
     async def list_started(self) -> None:
         """Begin to collect what exists. What changed unseen and was found by a half list still needs its gap."""
@@ -116,11 +140,11 @@ class ObjectReceiver:
             self._take_up_rules()
             self._is_torn = True
             seen = Progress()
-            found: list[Change] = []
+            found: list[Observation] = []
             received = self._clock()
             for change in self._absorb(lines, seen, received=received, listing=True):
                 found.append(change)
-                if change.old_version:
+                if isinstance(change, Change) and change.old_version:
                     self._changed_in_list[change.key] = None
             await self._hand_over(found, seen)
             self._differ.settle(seen.versions)  # a list may be large, and nothing says that these change soon
@@ -139,6 +163,7 @@ class ObjectReceiver:
             self._listed.clear()
             self._changed_in_list.clear()
             await self._hand_over(found, seen, checkpoint=True)
+            self._namespaces_are_told()
 
     async def changed(self, lines: Sequence[WatchLine], version: str) -> None:
         """The next changes, in the order of their versions."""
@@ -150,9 +175,11 @@ class ObjectReceiver:
             await self._hand_over(found, seen)
 
     async def flush(self) -> None:
-        """Write a checkpoint now if anything has been seen since the last."""
+        """Write a checkpoint now if anything has been seen since the last; link anew if the rules have changed."""
         async with self._turn:
             self._take_up_rules()
+            if self._is_relinking:
+                await self._link_all()
             progress = self._progress
             if progress.version and (progress.versions or progress.removed) and not self._is_torn:
                 await self._deliver((), [self._checkpoint()])
@@ -162,21 +189,30 @@ class ObjectReceiver:
             return
         before, after = self._differ.rules.plan, self._newer_rules.plan
         self._differ.rules, self._newer_rules = self._newer_rules, None
+        chooser = self._differ.rules.chooser
         if (before.redaction, before.ignore_paths) != (after.redaction, after.ignore_paths):
             for _ in self._revise():
                 pass
+            self._is_relinking = True
+        elif chooser is not None and before.scopes != after.scopes and self._judges:
+            for key, body, _ in self._differ.bodies():
+                chooser.judge(key, body)
 
     def _absorb(
         self, lines: Sequence[WatchLine], seen: Progress, *, received: int, listing: bool
-    ) -> Iterator[Change]:
-        """The changes that some lines make. All are read before the first is compared, which is a fifth quicker."""
+    ) -> Iterator[Change | Related]:
+        """What some lines make. All are read before the first is compared, which is a fifth quicker."""
         differ = self._differ
-        wants_object = differ.rules.plan.wants_object
+        wants_object = differ.rules.wants_object
+        judges = self._judges
+        links = self._linker.reads(differ.resource.group, differ.resource.resource)
         for line, reading in [(line, self._read(line)) for line in lines]:
             if reading is None:
                 yield from self._absorb_unreadable(line, seen, received=received)
                 continue
             facts, body = reading
+            if judges:
+                self._judge(line.type, facts, body)
             if listing and line.type == "ADDED":
                 changes = differ.take_listed(facts, body, received=received)
             else:
@@ -185,6 +221,54 @@ class ObjectReceiver:
             for change in changes:
                 if wants_object(change.key):
                     yield change
+            if links:
+                yield from self._marked(follow(self._linker, changes, body))
+
+    def _judge(self, kind: str, facts: Facts, body: bytes) -> None:
+        chooser = self._differ.rules.chooser
+        assert chooser is not None
+        key = self._differ.key(facts.namespace, facts.name)
+        chooser.judge(key, body)
+        if kind == "DELETED":
+            chooser.gone(key)
+
+    def _related(self, key: ObjectKey, body: bytes, *, time: int) -> Iterator[Related]:
+        if self._linker.reads(key.group, key.resource):
+            yield from self._marked(self._linker.take(key, body, time=time))
+
+    def _marked(self, related: Iterable[Related]) -> Iterator[Related]:
+        """Marked where the object is not selected; those of other clusters are judged where they are watched."""
+        rules = self._differ.rules
+        for one in related:
+            if one.key.cluster != self._differ.cluster or rules.wants_object(one.key):
+                yield one
+            else:
+                yield msgspec.structs.replace(one, selected=False)
+
+    async def _link_all(self) -> None:
+        """Tell the rules everything that is remembered, a part at a time."""
+        self._is_relinking = False
+        found: list[Related] = []
+        for number, (key, body, window) in enumerate(self._differ.bodies()):
+            found.extend(self._related(key, body, time=max(window, 0)))
+            if number % RELINKED_AT_ONCE == RELINKED_AT_ONCE - 1:
+                await self._deliver(found, ())
+                found = []
+                await asyncio.sleep(0)
+        await self._deliver(found, ())
+
+    @property
+    def _judges(self) -> bool:
+        chooser, resource = self._differ.rules.chooser, self._differ.resource
+        return chooser is not None and chooser.judges(resource.group, resource.resource)
+
+    @property
+    def _tells_namespaces(self) -> bool:
+        return (self._differ.resource.group, self._differ.resource.resource) == NAMESPACES
+
+    def _namespaces_are_told(self) -> None:
+        if self._tells_namespaces and self._differ.rules.chooser is not None:
+            self._differ.rules.chooser.namespaces_are_told()
 
     def _read(self, line: WatchLine) -> tuple[Facts, bytes] | None:
         try:
@@ -210,7 +294,9 @@ class ObjectReceiver:
             seen.removed.discard(facts.uid)
             seen.versions[facts.uid] = (facts.namespace, facts.name)
 
-    def _absorb_unreadable(self, line: WatchLine, seen: Progress, *, received: int) -> Iterator[Change]:
+    def _absorb_unreadable(
+        self, line: WatchLine, seen: Progress, *, received: int
+    ) -> Iterator[Change | Related]:
         """What cannot be read is there all the same, or gone: that much its UID tells."""
         uid = uid_in(line.object)
         if line.type != "DELETED":
@@ -220,27 +306,32 @@ class ObjectReceiver:
         self._listed.discard(uid)
         yield from self._gone(uid, seen, received=received)
 
-    def _missing(self, seen: Progress) -> Iterator[Change]:
+    def _missing(self, seen: Progress) -> Iterator[Change | Related]:
         """What was known and not listed."""
         received = self._clock()
         for uid in [uid for uid in self._differ.remembered if uid not in self._listed]:
             for change in self._gone(uid, seen, received=received):
-                self._changed_in_list[change.key] = None
+                if isinstance(change, Change):
+                    self._changed_in_list[change.key] = None
                 yield change
 
-    def _gone(self, uid: str, seen: Progress, *, received: int) -> Iterator[Change]:
+    def _gone(self, uid: str, seen: Progress, *, received: int) -> Iterator[Change | Related]:
         change = self._differ.missing(uid, received=received)
         if change is not None:
             seen.versions.pop(uid, None)
             seen.removed.add(uid)
-            if self._differ.rules.plan.wants_object(change.key):
+            if self._differ.rules.wants_object(change.key):
                 yield change
+            yield from self._marked(follow(self._linker, [change], change.body))
+            if self._differ.rules.chooser is not None:
+                self._differ.rules.chooser.gone(change.key)
 
     async def _hand_over(
         self, found: Sequence[Observation], seen: Progress, *, checkpoint: bool = False
     ) -> None:
         if found:
-            CHANGES.labels(resource=str(self._differ.resource)).inc(len(found))
+            changes = sum(1 for one in found if isinstance(one, Change))
+            CHANGES.labels(resource=str(self._differ.resource)).inc(changes)
         due = checkpoint or (
             len(self._progress.versions) >= MOST_DIRTY
             or self._clock() - self._last_checkpoint >= CHECKPOINT_EVERY
@@ -266,7 +357,7 @@ class ObjectReceiver:
                 known.snapshot_window,
                 known.dictionary,
                 known.body,
-                b"",
+                PARTIAL_MARK if known.partial else b"",
             )
             for uid, known in self._differ.settle(progress.versions)
         )
@@ -282,16 +373,21 @@ class ObjectReceiver:
             dictionaries=(dictionary,) if dictionary is not None else (),
         )
 
-    def _revise(self) -> Iterator[tuple[ObjectKey, tuple[OwnerReference, ...]]]:
-        for uid, body in self._differ.revise():
+    def _revise(self) -> Iterator[tuple[ObjectKey, tuple[OwnerReference, ...], bytes, int]]:
+        """Everything remembered under the rules of today: key, owners, body, and the window of its last snapshot."""
+        chooser = self._differ.rules.chooser
+        for uid, body, window in self._differ.revise():
             namespace, name, owners = owners_in(body)
+            key = self._differ.key(namespace, name)
             self._progress.versions[uid] = (namespace, name)
-            yield self._differ.key(namespace, name), owners
+            if chooser is not None:
+                chooser.judge(key, body)
+            yield key, owners, body, window
 
     def _gaps(self, missed: Missed) -> Iterator[Gap]:
         whole_type = self._differ.key("", "")
         for key in (whole_type, *self._changed_in_list):
-            if key is whole_type or self._differ.rules.plan.wants_object(key):
+            if key is whole_type or self._differ.rules.wants_object(key):
                 yield Gap(
                     key=key,
                     observer=self._observer,
