@@ -67,7 +67,8 @@ def _window(spans: list[Span]) -> Window:
     first = min(spans, key=lambda span: span.source != "object")
     seconds = first.attributes.get(v.WINDOW_SECONDS)
     length = int(seconds) * NANOSECONDS if seconds else DEFAULT_WINDOW
-    return Window(first.key, window_start(first.start, length), length, first.trace_id)
+    active = any(span.source not in ("object", "link") for span in spans)
+    return Window(first.key, window_start(first.start, length), length, first.trace_id, active)
 
 
 def _fits(key: ObjectKey, query: ObjectQuery) -> bool:

@@ -16,6 +16,7 @@ from kubeweft.display.catalog import read_story
 from kubeweft.display.resolving import Wanted, parse_argument, resolve
 from kubeweft.display.searching import query_of, search
 from kubeweft.display.text import write_found, write_tree
+from kubeweft.display.trees import LinkedMode
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.runtime import clock
@@ -33,6 +34,7 @@ class Question:
     until: str
     at: str
     local: bool
+    linked: LinkedMode = "auto"
 
     @property
     def zone(self) -> tzinfo:
@@ -44,7 +46,8 @@ def show_story(file: Path, question: Question, *, form: str, console: Console) -
     """Write the tree of an object, as text or JSON."""
     since, until = times.parse_range(question.since, question.until, now=clock.now(), zone=question.zone)
     with _reading(file) as (reader, kinds):
-        tree = read_story(reader, _key(reader, kinds, question), since=since, until=until, kinds=kinds)
+        key = _key(reader, kinds, question)
+        tree = read_story(reader, key, since=since, until=until, kinds=kinds, linked=question.linked)
     if form == "json":
         click.echo(json_shape.to_text(json_shape.tree_as_json(tree)))
     else:
@@ -103,12 +106,17 @@ def zone_of(*, local: bool) -> tzinfo:
     return (datetime.now(UTC).astimezone().tzinfo or UTC) if local else UTC
 
 
+VIRTUAL_KINDS = {("helm.sh", "releases"): "Release"}
+"""What no API server serves, so that no span can tell its kind: it is known by links only."""
+
+
 @contextmanager
 def _reading(file: Path) -> Iterator[tuple[SqliteReader, Kinds]]:
     """The store, and the kinds that it knows beside the built-in ones."""
     with SqliteReader(file) as reader:
         kinds = Kinds()
-        for group, resource, kind in reader.known_resources():
+        for group, resource, told in reader.known_resources():
+            kind = told or VIRTUAL_KINDS.get((group, resource), "")
             if kind and kinds.kind_of(group, resource) is None:
                 kinds.learn(ResourceType(group, "", resource, kind, True))
         yield reader, kinds

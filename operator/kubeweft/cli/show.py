@@ -1,11 +1,14 @@
-"""``kubeweft show``: the story of one object and what it owns, or its manifest at a moment."""
+"""``kubeweft show``: the story of one object and its children, or its manifest at a moment."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import click
 
 from kubeweft.app.showing import Question, show_manifest, show_story
 from kubeweft.cli import options
+from kubeweft.display.trees import LinkedMode
 
 
 @click.command(short_help="The story of one object and what it owns.")
@@ -16,6 +19,14 @@ from kubeweft.cli import options
 @options.since
 @options.until
 @click.option("--at", default="", help="The manifest as it was at this moment (-o yaml or json).")
+@click.option(
+    "--linked",
+    type=click.Choice(get_args(LinkedMode)),
+    default="auto",
+    show_default=True,
+    help="Objects that are linked but no children: not at all, their names, or also what happened to them"
+    " (auto: to those to which something happened that may matter here).",
+)
 @options.local_time
 @options.output("text", "json", "yaml")
 def show(
@@ -26,15 +37,19 @@ def show(
     since: str,
     until: str,
     at: str,
+    linked: LinkedMode,
     local: bool,
     output: str,
 ) -> None:
-    """Show what happened to an object and to what it owns: requests, changes and Events on one time axis.
+    """Show what happened to an object, to its children and to what they are linked with, on one time axis.
+
+    Children are the objects it owns, and those that link rules make its children, also in other clusters.
 
     \b
     kubeweft show deployment/demo -n default
     kubeweft show deploy demo -n default --since 2h --until 30m
     kubeweft show pod/demo-6d4b75cb6d-x2x5p -n default -o json
+    kubeweft show deployment/demo -n default --linked full
     kubeweft show deployment/demo -n default --at 10:32 -o yaml
     """
     if output == "yaml":
@@ -42,7 +57,14 @@ def show(
     elif at and output == "text":
         output = "yaml"
     question = Question(
-        words=object_words, namespace=namespace, cluster=cluster, since=since, until=until, at=at, local=local
+        words=object_words,
+        namespace=namespace,
+        cluster=cluster,
+        since=since,
+        until=until,
+        at=at,
+        local=local,
+        linked=linked,
     )
     file = options.existing_store(store)
     if at:

@@ -1,20 +1,24 @@
-"""From stored traces to one raw tree: windows merged into one object, owned objects found by following links.
+"""From stored traces to one raw tree: windows merged into one object, linked objects under or beside it.
 
-The number of reads grows with the objects shown, not with what is stored: per object one ``windows_of``, per level of
-the tree one ``spans_of``, per resource type two more for what concerns the whole type. Every limit that leaves
-something out says so in ``Tree.truncated``. Nothing is judged here: that is for the steps.
+Beside what ``following`` and ``neighbours`` read, there are two more reads per resource type, for what concerns the
+whole type. Every limit that leaves something out says so in ``Tree.truncated``. Nothing is judged here: that is for
+the steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol
 
+from kubeweft.display.following import DEFAULT_LIMITS, Found, Limits, Reading, follow
+from kubeweft.display.neighbours import read_neighbours
+from kubeweft.display.placing import Children, place
 from kubeweft.display.trees import (
     FOREVER,
     Fact,
+    LinkedMode,
+    Linking,
     MergedWindow,
     Node,
     Tree,
@@ -40,33 +44,6 @@ class KindNames(Protocol):
         """The resource type of a plural resource name, or None while it is unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much is shown at most: objects in all, levels of ownership, and windows of one object (the newest)."""
-
-    objects: int = 500
-    depth: int = 8
-    windows: int = 7 * 48
-
-
-DEFAULT_LIMITS = Limits()
-
-
-@dataclass(slots=True)
-class _Found:
-    """What has been read so far: objects in the order in which they were met."""
-
-    windows: dict[ObjectKey, tuple[MergedWindow, ...]] = field(default_factory=dict)
-    spans: dict[ObjectKey, list[Span]] = field(default_factory=dict)
-    children: dict[ObjectKey, list[ObjectKey]] = field(default_factory=dict)
-    left_out: dict[str, dict[ObjectKey, tuple[int, int]]] = field(default_factory=dict)
-
-    def leave_out(self, what: str, *, of: ObjectKey, shown: int, more: int) -> None:
-        """Remember that a limit was reached."""
-        if more > 0:
-            self.left_out.setdefault(what, {})[of] = (shown, more)
-
-
 def assemble(
     reader: SpanReader,
     key: ObjectKey,
@@ -75,88 +52,32 @@ def assemble(
     until: int = FOREVER,
     limits: Limits = DEFAULT_LIMITS,
     kinds: KindNames | None = None,
+    linked: LinkedMode = "auto",
 ) -> Tree:
-    """The object and what it owns, as stored, from all windows between two times (nanoseconds).
+    """The object and its children, as stored, from all windows between two times (nanoseconds).
 
     Raises ``UserError`` where nothing is stored about the object in that time.
     """
-    found = _follow(_Reading(reader, since, until, limits), key)
+    reading = Reading(reader, since, until, limits)
+    found = follow(reading, key)
     if not found.windows[key]:
         raise UserError(_nothing_stored(reader, key))
-    root = _node(key, found, kinds)
-    around = _around_types(reader, list(found.windows), since=since, until=until)
+    neighbours = read_neighbours(reading, found) if linked in ("auto", "full") else []
+    children = place(key, met_by=found.met_by, linked_down=found.linked_down, depth=limits.depth)
+    root = _node(key, found, kinds, children)
+    around = _around_types(reader, [key, *found.met_by], since=since, until=until)
     return Tree(
         root=dataclasses.replace(root, facts=(*root.facts, *around)),
+        linked=tuple([dataclasses.replace(_node(n, found, kinds, {}), links=()) for n in neighbours]),
+        linking=Linking(mode=linked, objects=limits.linked, facts=limits.linked_facts),
+        kinds=_kind_names(found, kinds),
         since=since,
         until=until,
-        truncated=_truncations(found, key),
+        truncated=_truncations(found),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    reader: SpanReader
-    since: int
-    until: int
-    limits: Limits
-
-    def windows(self, key: ObjectKey, found: _Found) -> tuple[MergedWindow, ...]:
-        stored = self.reader.windows_of(key, since=self.since, until=self.until)
-        most = self.limits.windows
-        found.leave_out("windows", of=key, shown=most, more=len(stored) - most)
-        return tuple([MergedWindow(w.start, w.length, w.trace_id) for w in stored[-most:]])
-
-
-def _follow(reading: _Reading, root: ObjectKey) -> _Found:
-    found = _Found(children={root: []})
-    level, depth = [root], 0
-    while level:
-        _read_level(reading, level, found)
-        level = [child for key in level for child in _take_children(reading, key, depth=depth, found=found)]
-        depth += 1
-    return found
-
-
-def _read_level(reading: _Reading, level: Sequence[ObjectKey], found: _Found) -> None:
-    owners: dict[bytes, ObjectKey] = {}
-    for key in level:
-        windows = reading.windows(key, found)
-        found.windows[key] = windows
-        found.spans[key] = []
-        owners.update({window.trace_id: key for window in windows})
-    for span in reading.reader.spans_of(owners) if owners else ():
-        found.spans[owners[span.trace_id]].append(span)
-
-
-def _take_children(reading: _Reading, key: ObjectKey, *, depth: int, found: _Found) -> list[ObjectKey]:
-    in_range = [w for w in found.windows[key] if w.overlaps(reading.since, reading.until)]
-    met = [
-        child
-        for child in _owned(found.spans[key], {w.trace_id for w in in_range})
-        if child not in found.children
-    ]
-    room = max(0, reading.limits.objects - len(found.children))
-    if depth >= reading.limits.depth:
-        found.leave_out("depth", of=key, shown=depth, more=len(met))
-        return []
-    taken = met[:room]
-    found.leave_out("objects", of=key, shown=len(taken), more=len(met) - len(taken))
-    found.children.update({child: [] for child in taken})
-    found.children[key] = taken
-    return taken
-
-
-def _owned(spans: Iterable[Span], traces: set[bytes]) -> list[ObjectKey]:
-    """The targets of links down, those that were active last first: a limit then leaves out the oldest."""
-    latest: dict[ObjectKey, int] = {}
-    for span in spans:
-        if span.source == "link" and span.trace_id in traces and text_of(span, v.LINK_ROLE) == "Child":
-            target = link_target(span)
-            latest[target] = max(span.start, latest.get(target, 0))
-    return sorted(latest, key=lambda target: (-latest[target], target))
-
-
-def _node(key: ObjectKey, found: _Found, kinds: KindNames | None) -> Node:
+def _node(key: ObjectKey, found: Found, kinds: KindNames | None, children: Children) -> Node:
     spans, windows = found.spans[key], found.windows[key]
     span = _object_span(key, spans, windows)
     return Node(
@@ -168,7 +89,7 @@ def _node(key: ObjectKey, found: _Found, kinds: KindNames | None) -> Node:
         windows=windows,
         facts=tuple([fact_of(s) for s in spans if s.source not in ("object", "link")]),
         links=tuple([fact_of(s) for s in spans if s.source == "link"]),
-        children=tuple([_node(child, found, kinds) for child in found.children.get(key, ())]),
+        children=tuple([_node(child, found, kinds, children) for child in children.get(key, ())]),
     )
 
 
@@ -206,6 +127,19 @@ def _kind(key: ObjectKey, spans: Sequence[Span], kinds: KindNames | None) -> str
     return known.kind if known else ""
 
 
+def _kind_names(found: Found, kinds: KindNames | None) -> dict[tuple[str, str], str]:
+    """The kinds of what is shown or named by a link, by (group, resource)."""
+    names: dict[tuple[str, str], str] = {}
+    for key, spans in found.spans.items():
+        if not names.get((key.group, key.resource)):
+            names[key.group, key.resource] = _kind(key, spans, kinds)
+    for span in [span for spans in found.spans.values() for span in spans if span.source == "link"]:
+        named = text_of(span, v.LINK_GROUP), text_of(span, v.LINK_RESOURCE)
+        if named not in names:
+            names[named] = _kind(link_target(span), (), kinds)
+    return {name: kind for name, kind in names.items() if kind}
+
+
 def _around_types(reader: SpanReader, keys: Sequence[ObjectKey], *, since: int, until: int) -> list[Fact]:
     """What concerned all objects of a type or of its namespace: gaps in their watch, and ``deletecollection``."""
     collections = {k._replace(namespace=space, name=""): None for k in keys for space in ("", k.namespace)}
@@ -222,13 +156,14 @@ HINTS = {
     "objects": "narrow the time with --since and --until, or show one of its objects",
     "depth": "show one of the lower objects",
     "windows": "move the time with --since and --until",
+    "linked_read": "narrow the time with --since and --until, or show one of its objects",
 }
 
 
-def _truncations(found: _Found, root: ObjectKey) -> tuple[Truncation, ...]:
+def _truncations(found: Found) -> tuple[Truncation, ...]:
     result = []
     for what, places in found.left_out.items():
-        of = next(iter(places)) if len(places) == 1 else root
+        of = next(iter(places)) if len(places) == 1 else found.root
         shown = (
             sum(s for s, _ in places.values()) if what == "objects" else max(s for s, _ in places.values())
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from kubeweft.display.assembling import DEFAULT_LIMITS, KindNames, Limits, assemble
+from kubeweft.display.assembling import KindNames, assemble
+from kubeweft.display.following import DEFAULT_LIMITS, Limits
 from kubeweft.display.steps.clipping import clip_to_range
 from kubeweft.display.steps.conflicts import group_conflicts
 from kubeweft.display.steps.duplicates import fold_duplicates
 from kubeweft.display.steps.fitting import fit_objects
+from kubeweft.display.steps.linked import choose_linked
 from kubeweft.display.steps.lives import split_lives
 from kubeweft.display.steps.nesting import nest_changes
 from kubeweft.display.steps.ordering import order_facts
@@ -14,7 +16,7 @@ from kubeweft.display.steps.relations import consume_links
 from kubeweft.display.steps.series import merge_event_series
 from kubeweft.display.steps.sightings import hide_known_sightings
 from kubeweft.display.steps.surroundings import keep_deleting_collections
-from kubeweft.display.trees import FOREVER, Step, Tree
+from kubeweft.display.trees import FOREVER, LinkedMode, Step, Tree
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import SpanReader
 
@@ -29,6 +31,7 @@ TREE_STEPS: tuple[Step, ...] = (
     order_facts,  # by life, and with the times that nesting gave
     clip_to_range,  # after all that joins: what caused a change may lie outside
     consume_links,  # after clipping: a link is told by the nesting only if its other end is still there
+    choose_linked,  # after the links, which tell what is linked with an object that is still there
     fit_objects,  # last: objects enclose what is left
 )
 
@@ -48,6 +51,7 @@ def read_story(
     until: int = FOREVER,
     limits: Limits = DEFAULT_LIMITS,
     kinds: KindNames | None = None,
+    linked: LinkedMode = "auto",
 ) -> Tree:
-    """The readable tree of one object and what it owns; raises ``UserError`` where nothing is stored of it."""
-    return arrange(assemble(reader, key, since=since, until=until, limits=limits, kinds=kinds))
+    """The readable tree of one object and its children; raises ``UserError`` where nothing is stored of it."""
+    return arrange(assemble(reader, key, since=since, until=until, limits=limits, kinds=kinds, linked=linked))

@@ -1,17 +1,22 @@
 """The tree as JSON: a shape that others script against, so it only ever grows.
 
 ``spans`` are in display order, each with its displayed parent; IDs and attributes are those stored. An object that
-lived in several windows is one span, with the ID of its first window.
+lived in several windows is one span, with the ID of its first window. ``linked`` are all objects that are linked with
+one of the tree but are not in it; the ``span_id`` of those that are shown with what happened to them leads to their
+spans, which stand last, under the root. ``via`` are the links by which an object stands where it does, if they are no
+owner references: whose link it is, what the object is to that one, and the rules that made the link.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from kubeweft.display.trees import Fact, Node, Tree
+from kubeweft.display.trees import Fact, Node, Tree, is_owner_link, link_target, nodes_of
+from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.model.timestamps import format_timestamp
@@ -26,7 +31,8 @@ def tree_as_json(tree: Tree) -> Json:
     return {
         "object": {**_object(root.key, root.kind), "uids": [life.uid for life in root.lives if life.uid]},
         "windows": len(root.windows),
-        "spans": list(_node_spans(root, parent=b"")),
+        "spans": list(_tree_spans(tree)),
+        "linked": list(_linked(tree)),
         "truncated": [
             {"what": t.what, "of": t.of, "shown": t.shown, "more": t.more, "hint": t.hint}
             for t in tree.truncated
@@ -60,17 +66,53 @@ def _object(key: ObjectKey, kind: str) -> Json:
     }
 
 
+def _tree_spans(tree: Tree) -> Iterator[Json]:
+    """The root encloses everything, also the linked objects."""
+    root = dataclasses.replace(tree.root, start=tree.start, end=tree.end)
+    yield from _node_spans(root, parent=b"")
+    for node in tree.linked:
+        yield from _node_spans(node, parent=root.span.span_id)
+
+
+def _linked(tree: Tree) -> Iterator[Json]:
+    """In the order in which they are shown, then those that are only named."""
+    nodes = list(nodes_of(tree.root))
+    shown = {node.key: node.span.span_id.hex() for node in tree.linked}
+    inside = {node.key for node in nodes}
+    named = {link_target(link.span): None for node in nodes for link in node.links if not is_owner_link(link)}
+    for key in {**dict.fromkeys(shown), **named}:
+        if key not in inside:
+            kind = tree.kinds.get((key.group, key.resource), "")
+            yield {**_object(key, kind), "span_id": shown.get(key, "")}
+
+
 def _node_spans(node: Node, *, parent: bytes) -> Iterator[Json]:
     own = node.span.span_id
-    yield _span(node.span, parent=parent, start=node.start, end=node.end)
+    span = _span(node.span, parent=parent, start=node.start, end=node.end)
+    if node.via:
+        span["via"] = [_way(link) for link in node.via]
+    yield span
     for fact in (*node.links, *node.facts):
         yield from _fact_spans(fact, parent=own)
     for child in node.children:
         yield from _node_spans(child, parent=own)
 
 
+def _way(link: Fact) -> Json:
+    return {
+        "cluster": link.span.key.cluster,
+        "object": str(link.span.key),
+        "role": link.text(v.LINK_ROLE),
+        "class": link.text(v.LINK_CLASS),
+        "rules": list(link.rules),
+    }
+
+
 def _fact_spans(fact: Fact, *, parent: bytes) -> Iterator[Json]:
-    yield _span(fact.span, parent=parent, start=fact.start, end=fact.end)
+    span = _span(fact.span, parent=parent, start=fact.start, end=fact.end)
+    if fact.span.source == "link":
+        span["rules"] = list(fact.rules)
+    yield span
     for child in fact.children:
         yield from _fact_spans(child, parent=fact.span.span_id)
 
@@ -81,9 +123,18 @@ def _span(span: Span, *, parent: bytes, start: int, end: int) -> Json:
         "span_id": span.span_id.hex(),
         "parent_span_id": parent.hex(),
         "source": span.source,
+        "cluster": span.key.cluster,
         "object": str(span.key),
         "name": span.name,
         "start": format_timestamp(start),
         "end": format_timestamp(end),
         "attributes": dict(span.attributes),
+        "spanLinks": [
+            {
+                "trace_id": link.trace_id.hex(),
+                "span_id": link.span_id.hex(),
+                "attributes": dict(link.attributes),
+            }
+            for link in span.links
+        ],
     }

@@ -6,7 +6,7 @@ The same tree gives the same text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
@@ -14,37 +14,25 @@ from rich.console import Console
 from rich.text import Text
 
 from kubeweft.display.axis import CLOCK_WIDTH, Axis, clock, day, duration, zone_name
+from kubeweft.display.rows import Row, tree_rows
 from kubeweft.display.searching import Found
-from kubeweft.display.trees import FOREVER, Fact, Life, Node, Tree, facts_of, is_whole_second, nodes_of
-from kubeweft.display.wording import Pen, word_fact, word_life, word_link, word_object
-from kubeweft.model.windows import NANOSECONDS
+from kubeweft.display.trees import Tree, Truncation, facts_of, nodes_of, shown_nodes
+from kubeweft.display.wording import Pen
 
 WIDE = 120
 TEXT_WIDTH = 100  # what is beyond is for the bar, within limits
 NARROWEST_BAR, WIDEST_BAR = 20, 40
 NARROWEST_TEXT = 24
 TIME_WIDTH = CLOCK_WIDTH + 2
-BRANCH, LAST_BRANCH, LINE, BLANK = "├─ ", "└─ ", "│  ", "   "
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line of the tree before it is laid out; ``hang`` guides the lines into which it may be folded."""
-
-    content: Text
-    guide: str
-    hang: str
-    time: int | None = None
-    whole_second: bool = False
-    bar: tuple[int, int] | None = None
-    style: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _LifeOf:
-    life: Life
-    number: int
-    facts: tuple[Fact, ...]
+LEFT_OUT = {
+    "objects": "objects owned by",
+    "depth": "deeper objects under",
+    "windows": "older windows of",
+    "linked": "objects linked with",
+    "linked_read": "objects linked with",
+    "facts": "facts of",
+    "linked_facts": "facts of objects linked with",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +59,7 @@ def write_tree(tree: Tree, console: Console, *, zone: tzinfo = UTC) -> None:
         sheet.write(line)
     sheet.write(Text())
     last_day = ""
-    for row in _node_rows(tree.root, "", "", pen):
+    for row in tree_rows(tree, pen):
         today = day(row.time, zone) if row.time is not None else last_day
         if today != last_day:
             sheet.write(_day_line(today, sheet))
@@ -104,17 +92,23 @@ def write_found(found: Found, console: Console, *, zone: tzinfo = UTC) -> None:
 
 def _sheet(console: Console, zone: tzinfo, tree: Tree | None = None) -> _Sheet:
     is_terminal = console.is_terminal
-    pen = Pen(zone=zone, ascii_only=console.options.ascii_only, brief=is_terminal)
+    pen = Pen(
+        zone=zone,
+        ascii_only=console.options.ascii_only,
+        brief=is_terminal,
+        several_clusters=tree is not None and len({node.key.cluster for node in shown_nodes(tree)}) > 1,
+        kinds=tree.kinds if tree else {},
+    )
     if tree is None or not is_terminal or console.width < WIDE:
         return _Sheet(console, pen, is_terminal)
     bar_width = min(max(console.width - TEXT_WIDTH, NARROWEST_BAR), WIDEST_BAR)
-    return _Sheet(console, pen, is_terminal, Axis(tree.root.start, tree.root.end, bar_width))
+    return _Sheet(console, pen, is_terminal, Axis(tree.start, tree.end, bar_width))
 
 
 def _head(tree: Tree, pen: Pen) -> Iterator[Text]:
     root = tree.root
     nodes = list(nodes_of(root))
-    facts = sum(1 for node in nodes for _ in facts_of(node.facts))
+    facts = sum(1 for node in shown_nodes(tree) for _ in facts_of(node.facts))
     title = pen.write(
         (f"{root.kind or root.key.resource} ", "bold cyan"),
         (f"{root.key.namespace}/" if root.key.namespace else "", "cyan"),
@@ -123,6 +117,8 @@ def _head(tree: Tree, pen: Pen) -> Iterator[Text]:
     )
     yield title
     counts = [_count(len(nodes), "object"), _count(facts, "fact"), _count(len(root.windows), "window")]
+    if tree.linked:
+        counts.insert(1, f"{len(tree.linked)} linked")
     took = duration(root.end - root.start) if root.end > root.start else "a moment"
     zone = zone_name(root.start, pen.zone)
     uids = [f" · uid {life.uid}" for life in root.lives if life.uid]
@@ -138,100 +134,16 @@ def _foot(tree: Tree, pen: Pen) -> Iterator[Text]:
     if not any(node.facts for node in nodes_of(tree.root)):
         yield pen.write(("nothing happened to it in this time", "yellow"))
     for cut in tree.truncated:
-        what = {"objects": "objects owned by", "depth": "deeper objects under", "windows": "older windows of"}
-        text = f"! {cut.more} more {what.get(cut.what, cut.what + ' of')} {cut.of} not shown"
-        yield pen.write((f"{text} (limit: {cut.shown} shown): {cut.hint}", "bold yellow"))
+        yield pen.write((_cut(cut), "bold yellow"))
 
 
-def _node_rows(node: Node, guide: str, rest: str, pen: Pen) -> Iterator[_Row]:
-    parts = _parts(node)
-    begin = _begin(node)
-    yield _Row(
-        word_object(node, begin, pen),
-        guide,
-        rest + (LINE if parts else BLANK),
-        time=begin,
-        whole_second=begin % NANOSECONDS == 0,
-        bar=_lifetime(node),
-        style="cyan",
-    )
-    for link in node.links:
-        under = rest + (LINE if parts else BLANK)
-        yield _Row(word_link(link, pen), under, under)
-    yield from _branches(parts, node, rest, pen)
+def _cut(cut: Truncation) -> str:
+    what = LEFT_OUT.get(cut.what, f"{cut.what} of")
+    done = "looked into" if cut.what == "linked_read" else "shown"
+    return f"! {cut.more} more {what} {cut.of} not {done} (limit: {cut.shown} {done}): {cut.hint}"
 
 
-def _begin(node: Node) -> int:
-    """When the object was created, if that is in the tree, else when it is first heard of."""
-    created = node.lives[0].created if node.lives else None
-    return created if created is not None and node.start <= created <= node.end else node.start
-
-
-def _lifetime(node: Node) -> tuple[int, int]:
-    """From creation to deletion; what nobody saw deleted was there to the end."""
-    if not node.facts:
-        return node.start, node.end
-    deleted = node.lives[-1].deleted if node.lives else None
-    created = node.lives[0].created if node.lives else None
-    return node.start if created is None else created, FOREVER if deleted is None else deleted
-
-
-def _parts(node: Node) -> Sequence[Fact | Node | _LifeOf]:
-    if len(node.lives) < 2:
-        return (*node.facts, *node.children)
-    lives = [
-        _LifeOf(life, index + 1, tuple([f for f in node.facts if f.life == index]))
-        for index, life in enumerate(node.lives)
-    ]
-    return (*lives, *node.children)
-
-
-def _branches(parts: Sequence[Fact | Node | _LifeOf], node: Node, rest: str, pen: Pen) -> Iterator[_Row]:
-    for index, part in enumerate(parts):
-        is_last = index == len(parts) - 1
-        guide, under = rest + (LAST_BRANCH if is_last else BRANCH), rest + (BLANK if is_last else LINE)
-        if isinstance(part, Fact):
-            yield from _fact_rows(part, node, guide, under, pen)
-        elif isinstance(part, Node):
-            yield from _node_rows(part, guide, under, pen)
-        else:
-            yield from _life_rows(part, node, guide, under, pen)
-
-
-def _life_rows(part: _LifeOf, node: Node, guide: str, rest: str, pen: Pen) -> Iterator[_Row]:
-    start = part.facts[0].start if part.facts else node.start
-    end = max([start, *(fact.end for fact in part.facts)])
-    yield _Row(
-        word_life(part.life, part.number, start, pen),
-        guide,
-        rest + (LINE if part.facts else BLANK),
-        time=start,
-        whole_second=start % NANOSECONDS == 0,
-        bar=(start, end),
-        style="magenta",
-    )
-    yield from _branches(part.facts, node, rest, pen)
-
-
-def _fact_rows(fact: Fact, node: Node, guide: str, rest: str, pen: Pen) -> Iterator[_Row]:
-    wording = word_fact(fact, node, pen)
-    below = [] if fact.folds else [child for child in fact.children if child.span.source != "change"]
-    under = rest + (LINE if below else BLANK)
-    yield _Row(
-        wording.headline,
-        guide,
-        under,
-        time=fact.start,
-        whole_second=is_whole_second(fact) or (fact.folds == "series" and fact.start % NANOSECONDS == 0),
-        bar=(fact.start, fact.end),
-        style=wording.style,
-    )
-    for detail in wording.details:
-        yield _Row(detail, under, under + BLANK)
-    yield from _branches(below, node, rest, pen)
-
-
-def _laid_out(row: _Row, sheet: _Sheet) -> Iterator[Text]:
+def _laid_out(row: Row, sheet: _Sheet) -> Iterator[Text]:
     pen, axis = sheet.pen, sheet.axis
     time = "" if row.time is None else clock(row.time, pen.zone, whole_seconds=row.whole_second)
     if not sheet.is_terminal:

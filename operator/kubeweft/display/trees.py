@@ -1,4 +1,4 @@
-"""The tree that a person sees: objects, what happened to them, and the objects they own.
+"""The tree that a person sees: objects, what happened to them, the objects they own, and those linked with them.
 
 Values only. A :class:`Fact` is a stored span in its place in the tree; it keeps the span as it was stored, beside the
 times it is shown with. Steps never change a tree, they make a new one.
@@ -7,8 +7,8 @@ times it is shown with. Steps never change a tree, they make a new one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from kubeweft.model import vocabulary as v
@@ -17,14 +17,19 @@ from kubeweft.model.spans import Span
 from kubeweft.model.windows import NANOSECONDS
 
 FOREVER = 2**63 - 1
+OWNER_RULE = "owner"  # the name under which owner references are followed, with a LinkRule or without
 
 Folds = Literal["", "conflicts", "series"]
 """Why the children of a fact stand under it: they are more of the same (``""``: it caused them)."""
 
+LinkedMode = Literal["auto", "none", "names", "full"]
+"""What is told of objects that are linked, but are no children: ``names`` in a line at the object, ``full`` also what
+happened to each, ``auto`` that of those only to which something happened that may matter, ``none`` not even names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One span in its place. ``life`` is an index into the lives of its object."""
+    """One span in its place. ``life`` is an index into the lives of its object; ``rules`` made it, if it is a link."""
 
     span: Span
     start: int
@@ -32,6 +37,7 @@ class Fact:
     children: tuple[Fact, ...] = ()
     folds: Folds = ""
     life: int = 0
+    rules: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
         """An attribute as text, empty where it is missing."""
@@ -65,7 +71,10 @@ class MergedWindow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One object with all its windows merged: ``span`` is the object span of the first."""
+    """One object with all its windows merged: ``span`` is the object span of the first.
+
+    ``via`` are the links by which it stands where it does: under a parent that is not its owner, or beside the tree.
+    """
 
     key: ObjectKey
     kind: str
@@ -77,6 +86,16 @@ class Node:
     links: tuple[Fact, ...] = ()
     children: tuple[Node, ...] = ()
     lives: tuple[Life, ...] = ()
+    via: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linking:
+    """How linked objects are shown: at most so many of them, each with at most so many facts."""
+
+    mode: LinkedMode = "auto"
+    objects: int = 20
+    facts: int = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +111,29 @@ class Truncation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """One root with everything under it, between two times (nanoseconds), and what had to be left out."""
+    """One root with everything under it, between two times (nanoseconds), and what had to be left out.
+
+    ``linked`` are objects that are no children of any, but linked with one; what is linked with them is not followed.
+    ``kinds`` names the kinds of (group, resource), as far as they are known, also of objects that are only named.
+    """
 
     root: Node
+    linked: tuple[Node, ...] = ()
+    linking: Linking = Linking()
+    kinds: Mapping[tuple[str, str], str] = field(default_factory=dict)
     since: int = 0
     until: int = FOREVER
     truncated: tuple[Truncation, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """When the first of everything shown begins, linked objects too."""
+        return min([self.root.start, *(node.start for node in self.linked)])
+
+    @property
+    def end(self) -> int:
+        """When the last of everything shown ends, linked objects too."""
+        return max([self.root.end, *(node.end for node in self.linked)])
 
 
 Step = Callable[[Tree], Tree]
@@ -156,6 +192,12 @@ def link_target(link: Span) -> ObjectKey:
     )
 
 
+def is_owner_link(link: Fact | Span) -> bool:
+    """Whether a link is an owner reference, at either end."""
+    span = link.span if isinstance(link, Fact) else link
+    return text_of(span, v.LINK_RULE) in (OWNER_RULE, "")
+
+
 def each_node(tree: Tree, change: Callable[[Node], Node]) -> Tree:
     """A tree in which ``change`` has been applied to every object, owned ones before their owners."""
 
@@ -163,7 +205,15 @@ def each_node(tree: Tree, change: Callable[[Node], Node]) -> Tree:
         children = tuple([visit(child) for child in node.children])
         return change(dataclasses.replace(node, children=children) if children else node)
 
-    return dataclasses.replace(tree, root=visit(tree.root))
+    return dataclasses.replace(
+        tree, root=visit(tree.root), linked=tuple([visit(node) for node in tree.linked])
+    )
+
+
+def shown_nodes(tree: Tree) -> Iterator[Node]:
+    """All objects of a tree in display order, the linked ones last."""
+    yield from nodes_of(tree.root)
+    yield from tree.linked
 
 
 def nodes_of(node: Node) -> Iterator[Node]:

@@ -9,22 +9,26 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from rich.text import Text
 
 from kubeweft.display.axis import clock, duration, moment
-from kubeweft.display.trees import Fact, Life, Node, link_target
+from kubeweft.display.trees import Fact, Life, Node
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import group_resource
+from kubeweft.model.spans import SpanLink
 from kubeweft.model.timestamps import parse_timestamp
 
 Piece = tuple[str, str]
 """Text and its style."""
 
-ASCII = str.maketrans({"→": "->", "×": "x", "·": "-", "├": "|", "└": "`", "│": "|", "─": "-", "…": "..."})
+ASCII = str.maketrans(
+    {"→": "->", "×": "x", "·": "-", "├": "|", "└": "`", "│": "|", "─": "-", "…": "..."}
+    | {"↔": "<->", "↑": "^", "↓": "v", "⇢": "~>"}
+)
 SERVICE_ACCOUNT = "system:serviceaccount:"
 CHANGED_FIELD = re.compile(r"((?:[^\s\[]|\[[^\]]*\])+) (.*?) → (.*)")
 LINE_FEEDS = {"\n": " ", "\r": " ", "\t": " "}
@@ -32,11 +36,16 @@ LINE_FEEDS = {"\n": " ", "\r": " ", "\t": " "}
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """How to write: in which zone, whether the output takes ASCII only, and whether room is scarce (a terminal)."""
+    """How to write: in which zone, whether the output takes ASCII only, and whether room is scarce (a terminal).
+
+    Where objects of several clusters are written, each says its own. ``kinds`` are known by (group, resource).
+    """
 
     zone: tzinfo = UTC
     ascii_only: bool = False
     brief: bool = False
+    several_clusters: bool = False
+    kinds: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def write(self, *pieces: Piece) -> Text:
         """Styled text; empty pieces leave no trace."""
@@ -71,10 +80,13 @@ def word_fact(fact: Fact, node: Node, pen: Pen) -> Wording:
 
 def word_object(node: Node, begin: int, pen: Pen) -> Text:
     """``Pod default/demo-1  created · deleted 10:05:11 after 5m11s``; ``begin`` is the time already written before it."""
+    classes = ", ".join(dict.fromkeys(link.text(v.LINK_CLASS) for link in node.via))
     text = pen.write(
+        (f"[{node.key.cluster}] " if pen.several_clusters else "", "magenta"),
         (f"{node.kind or group_resource(node.key.group, node.key.resource)} ", "bold cyan"),
         (f"{node.key.namespace}/" if node.key.namespace else "", "cyan"),
         (node.key.name, "bold"),
+        (f" ({classes})" if classes else "", "dim"),
     )
     if len(node.lives) > 1:
         text.append_text(pen.write((f"  {len(node.lives)} lives", "magenta")))
@@ -87,14 +99,6 @@ def word_life(life: Life, number: int, start: int, pen: Pen) -> Text:
     """``life 2 · uid 3f2a…  created · deleted 10:05:11``."""
     text = pen.write((f"life {number}", "bold magenta"), (f" · uid {life.uid}" if life.uid else "", "dim"))
     return text.append_text(_life(life, start, pen))
-
-
-def word_link(link: Fact, pen: Pen) -> Text:
-    """``owner: ReplicaSet …`` for what the nesting does not show."""
-    role = {"Parent": "owner", "Child": "owns", "Peer": "peer"}.get(link.text(v.LINK_ROLE), "linked")
-    return pen.write(
-        (f"{role}: ", "dim"), (str(link_target(link.span)), "cyan"), (f" ({link.text(v.LINK_CLASS)})", "dim")
-    )
 
 
 def _life(life: Life, start: int, pen: Pen) -> Text:
@@ -159,6 +163,7 @@ def _about_another(fact: Fact, node: Node) -> list[Piece]:
     if key == node.key:
         return []
     where = f" in {key.namespace}" if key.namespace else ""
+    where += f" of cluster {key.cluster}" if key.cluster != node.key.cluster else ""
     return [(f" of all {group_resource(key.group, key.resource)}{where}", "cyan")]
 
 
@@ -196,7 +201,18 @@ def _change_details(change: Fact, pen: Pen, *, ended: bool) -> list[Text]:
         lines.append(pen.write(("the object is gone", "red")))
     if change.text(v.PATCH_TRUNCATED).lower() == "true":
         lines.append(pen.write(("(the patch was too long to be kept)", "yellow")))
+    lines.extend(_context(context, pen) for context in change.span.links)
     return lines
+
+
+def _context(context: SpanLink, pen: Pen) -> Text:
+    """A span of another tracing system that an annotation of the object names since this change."""
+    annotation = str(context.attributes.get(v.LINK_ANNOTATION, ""))
+    return pen.write(
+        ("⇢ ", "dim"),
+        (f"trace {context.trace_id.hex()} span {context.span_id.hex()}", "cyan"),
+        (f" ({annotation})" if annotation else "", "dim"),
+    )
 
 
 def word_line(line: str, pen: Pen) -> Text:

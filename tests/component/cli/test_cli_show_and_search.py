@@ -25,7 +25,7 @@ def test_the_tree_is_plain_where_nobody_looks(run: Typed, folder: Path) -> None:
 
 def test_json_has_the_shape_that_others_script_against(run: Typed, folder: Path) -> None:
     shown = json.loads(run("show", "deploy", "web", "-n", "shop", "-o", "json", cwd=folder).stdout)
-    assert set(shown) == {"object", "windows", "spans", "truncated"}
+    assert set(shown) == {"object", "windows", "spans", "linked", "truncated"}
     assert shown["object"] == {
         "cluster": "local",
         "group": "apps",
@@ -35,7 +35,7 @@ def test_json_has_the_shape_that_others_script_against(run: Typed, folder: Path)
         "name": "web",
         "uids": ["uid-web"],
     }
-    assert (shown["windows"], shown["truncated"]) == (3, [])
+    assert (shown["windows"], shown["linked"], shown["truncated"]) == (3, [], [])
     first = shown["spans"][0]
     assert (first["source"], first["object"], first["parent_span_id"]) == (
         "object",
@@ -44,18 +44,21 @@ def test_json_has_the_shape_that_others_script_against(run: Typed, folder: Path)
     )
     known = {""}
     for span in shown["spans"]:
-        assert list(span) == [
+        assert [name for name in span if name != "rules"] == [
             "trace_id",
             "span_id",
             "parent_span_id",
             "source",
+            "cluster",
             "object",
             "name",
             "start",
             "end",
             "attributes",
+            "spanLinks",
         ]
         assert span["source"] in SOURCES
+        assert ("rules" in span) == (span["source"] == "link")
         assert (len(span["trace_id"]), len(span["span_id"])) == (32, 16)
         assert span["start"].startswith(f"{DAY}T")
         assert len(span["start"]) == len("2026-11-21T10:00:00.000000000Z")

@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from kubeweft.display.assembling import Limits, assemble
+from kubeweft.display.assembling import assemble
 from kubeweft.display.catalog import arrange, read_story
+from kubeweft.display.following import Limits
 from kubeweft.display.trees import nodes_of
 from kubeweft.model import identity
 from kubeweft.model.errors import UserError
@@ -16,7 +17,7 @@ from kubeweft.model.observations import Observation
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW, NANOSECONDS
 from memory_reader import MemoryReader, story_of
-from span_builders import at, change, event, key, owner, request, uid, weave
+from span_builders import at, change, event, key, owner, related, request, to, uid, weave
 
 IT, RS = key("configmaps", "it"), key("replicasets", "rs")
 MINUTE = 60 * NANOSECONDS
@@ -155,6 +156,67 @@ def test_reads_grow_with_the_objects_shown_not_with_what_is_stored() -> None:
     more = reads(stored=0, shown=20)
     assert more["spans_of"] == few["spans_of"]
     assert more["windows_of"] - few["windows_of"] == 10
+
+
+def test_reads_of_peers_grow_with_those_looked_into_not_with_what_is_linked_with_them() -> None:
+    def reads(*, peers: int, strangers: int = 0, busy: int = 1, read: int = 100) -> dict[str, int]:
+        nodes = [key("nodes", f"n-{n:03d}") for n in range(peers)]
+        others = [key("pods", f"other-{n}") for n in range(strangers)]
+        reader = MemoryReader(
+            weave(
+                *pods(10),
+                *[related(key("pods", f"p-{n:04d}"), *[to(m, "Peer", "RunsOn") for m in nodes]) for n in range(10)],
+                *[related(pod, to(nodes[0], "Peer", "RunsOn")) for pod in others],
+                *[event(node, "Bad", "10:01:00", type="Warning") for node in nodes[:busy]],
+            )
+        )  # fmt: skip
+        tree = assemble(reader, RS, limits=Limits(linked_read=read))
+        assert len(tree.linked) == min(peers, read)
+        return dict(reader.calls)
+
+    few = reads(peers=4)
+    assert few["spans_of"] == 3, "one for each level, one for all peers"
+    assert reads(peers=4, strangers=200) == few
+    assert reads(peers=14)["windows_of"] - few["windows_of"] == 10
+    assert reads(peers=60, read=4) == few
+    assert reads(peers=14, busy=0)["spans_of"] == 2, "windows that tell of links only are not read"
+
+
+def test_peers_that_were_not_looked_into_are_counted() -> None:
+    nodes = [key("nodes", f"n-{n}") for n in range(7)]
+    spans = weave(request(IT, "patch", "10:00:00.000"), related(IT, *[to(n, "Peer", "Uses") for n in nodes]))
+    (cut,) = story_of(IT, spans, limits=Limits(linked_read=3)).truncated
+    assert (cut.what, cut.of, cut.shown, cut.more) == ("linked_read", str(IT), 3, 4)
+
+
+def test_links_of_every_class_are_followed_over_clusters() -> None:
+    hub, member = key("deployments", "web"), key("deployments", "web", cluster="member-1")
+    pod = key("pods", "web-1", cluster="member-1")
+    spans = weave(
+        request(hub, "patch", "10:00:00.000"),
+        related(hub, to(member, "Child", "Federates")),
+        change(member, "Added", "10:00:01", uid=uid(1), version="1"),
+        change(pod, "Added", "10:00:02", uid=uid(2), version="2", owners=(owner(member, uid(1)),)),
+    )
+    tree = story_of(hub, spans)
+    assert [node.key for node in nodes_of(tree.root)] == [hub, member, pod]
+    assert [[link.rules for link in node.via] for node in nodes_of(tree.root)] == [
+        [],
+        [("federates-rule",)],
+        [],
+    ]
+
+
+def test_a_virtual_object_that_is_known_by_links_only_has_a_tree() -> None:
+    """A Helm release is no object of any API server: nothing is ever observed of it."""
+    release = IT._replace(group="helm.sh", resource="releases", name="shop")
+    spans = weave(
+        related(IT, to(release, "Parent", "Installs")),
+        change(IT, "Added", "10:05:00", uid=uid(1), version="1"),
+    )
+    root = story_of(release, spans).root
+    assert (root.key, root.facts, [child.key for child in root.children]) == (release, (), [IT])
+    assert (root.start, root.end) == (at("10:05:00"), at("10:05:00"))
 
 
 def test_objects_of_another_cluster_are_followed_there() -> None:

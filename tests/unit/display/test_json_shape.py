@@ -12,9 +12,10 @@ import orjson
 from kubeweft.display.json_shape import found_as_json, to_text, tree_as_json
 from kubeweft.display.searching import query_of, search
 from kubeweft.model.kinds import Kinds
+from kubeweft.model.observations import TraceContext
 from kubeweft.model.spans import Span
 from memory_reader import MemoryReader, story_of
-from span_builders import change, key, owner, request, uid, weave
+from span_builders import change, event, key, owner, related, request, to, uid, weave
 
 HEX = {"type": "string", "pattern": "^([0-9a-f]{2})*$"}
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"}
@@ -31,23 +32,51 @@ def shape(**properties: Any) -> dict[str, Any]:
     }
 
 
+def optional(shape: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    """The same, and these properties where they say something."""
+    return {**shape, "properties": {**shape["properties"], **properties}}
+
+
+def some(item: Any) -> dict[str, Any]:
+    """A list, not empty."""
+    return {"type": "array", "items": item, "minItems": 1}
+
+
 OBJECT = {"cluster": TEXT, "group": TEXT, "resource": TEXT, "kind": TEXT, "namespace": TEXT, "name": TEXT}
-SPAN = shape(
-    trace_id={**HEX, "minLength": 32, "maxLength": 32},
-    span_id={**HEX, "minLength": 16, "maxLength": 16},
-    parent_span_id=HEX,
-    source={"enum": ["object", "request", "change", "event", "link", "gap"]},
-    object={"type": "string", "pattern": "^[^/]+/[^/]*/.*$"},
-    name=TEXT,
-    start=TIME,
-    end=TIME,
-    attributes={"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+TRACE_ID, SPAN_ID = {**HEX, "minLength": 32, "maxLength": 32}, {**HEX, "minLength": 16, "maxLength": 16}
+KEY = {"type": "string", "pattern": "^[^/]+/[^/]*/.*$"}
+ATTRIBUTES = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+RULES = some(TEXT)
+ROLE = {"enum": ["Parent", "Child", "Peer"]}
+WAY = shape(cluster=TEXT, object=KEY, role=ROLE, rules=RULES, **{"class": TEXT})
+SPAN = optional(
+    shape(
+        trace_id=TRACE_ID,
+        span_id=SPAN_ID,
+        parent_span_id=HEX,
+        source={"enum": ["object", "request", "change", "event", "link", "gap"]},
+        cluster=TEXT,
+        object=KEY,
+        name=TEXT,
+        start=TIME,
+        end=TIME,
+        attributes=ATTRIBUTES,
+        spanLinks={
+            "type": "array",
+            "items": shape(trace_id=TRACE_ID, span_id=SPAN_ID, attributes=ATTRIBUTES),
+        },
+    ),
+    rules=RULES,  # of a link: all that make it
+    via=some(
+        WAY
+    ),  # of an object: the links by which it stands where it does, if they are no owner references
 )
 NUMBER = {"type": "integer", "minimum": 0}
 TREE = shape(
     object=shape(**OBJECT, uids={"type": "array", "items": TEXT}),
     windows=NUMBER,
     spans={"type": "array", "items": SPAN, "minItems": 1},
+    linked={"type": "array", "items": shape(**OBJECT, span_id=HEX)},
     truncated={"type": "array", "items": shape(what=TEXT, of=TEXT, shown=NUMBER, more=NUMBER, hint=TEXT)},
 )
 DEPLOYMENT = key("deployments", "demo")
@@ -150,6 +179,76 @@ def test_links_that_the_tree_does_not_tell_are_spans() -> None:
     (link,) = [span for span in as_json(spans, it)["spans"] if span["source"] == "link"]
     assert link["attributes"]["kubeweft.link.role"] == "Parent"
     assert link["attributes"]["kubeweft.link.target.name"] == "owner"
+
+
+def linked_story() -> list[Span]:
+    """A Deployment with a peer of which something is told, one of which nothing is, and a child in another cluster."""
+    member = DEPLOYMENT._replace(cluster="member-1")
+    busy, quiet = key("nodes", "busy"), key("nodes", "quiet")
+    return weave(
+        request(DEPLOYMENT, "patch", "10:05:00.000"),
+        event(busy, "NotReady", "10:01:00", type="Warning"),
+        change(member, "Added", "10:06:00", uid=uid(7), version="1"),
+        related(DEPLOYMENT, to(busy, "Peer", "RunsOn"), to(quiet, "Peer", "RunsOn"), to(quiet, "Peer", "RunsOn", "b")),
+        related(DEPLOYMENT._replace(cluster="member-1"), to(DEPLOYMENT, "Parent", "Federates", "back")),
+    )  # fmt: skip
+
+
+def test_every_span_says_which_cluster_it_is_of() -> None:
+    spans = as_json(linked_story())["spans"]
+    assert {(s["cluster"], s["object"]) for s in spans} == {
+        ("demo", "deployments.apps/default/demo"),
+        ("member-1", "deployments.apps/default/demo"),
+        ("demo", "nodes//busy"),
+    }
+
+
+def test_linked_objects_are_listed_and_those_shown_can_be_found() -> None:
+    value = as_json(linked_story(), kinds=Kinds())
+    assert [(item["kind"], item["name"], bool(item["span_id"])) for item in value["linked"]] == [
+        ("Node", "busy", True),
+        ("Node", "quiet", False),
+    ]
+    by_id = {span["span_id"]: span for span in value["spans"]}
+    busy = by_id[value["linked"][0]["span_id"]]
+    assert (busy["object"], busy["parent_span_id"]) == ("nodes//busy", value["spans"][0]["span_id"])
+    assert value["spans"][0]["start"] <= busy["start"] <= busy["end"] <= value["spans"][0]["end"]
+    assert value["spans"][-2:] == [busy, next(s for s in value["spans"] if s["source"] == "event")]
+
+
+def test_an_object_says_by_which_link_it_stands_where_it_does() -> None:
+    spans = as_json(linked_story())["spans"]
+    ways = {(s["cluster"], s["object"]): s.get("via") for s in spans if s["source"] == "object"}
+    own = {"cluster": "demo", "object": "deployments.apps/default/demo"}
+    assert ways == {
+        ("demo", "deployments.apps/default/demo"): None,
+        ("member-1", "deployments.apps/default/demo"): [
+            {**own, "role": "Child", "class": "Federates", "rules": ["back"]}
+        ],
+        ("demo", "nodes//busy"): [{**own, "role": "Peer", "class": "RunsOn", "rules": ["runson-rule"]}],
+    }
+
+
+def test_a_link_that_several_rules_make_is_one_with_all_of_them() -> None:
+    links = [span for span in as_json(linked_story())["spans"] if span["source"] == "link"]
+    assert [(link["attributes"]["kubeweft.link.target.name"], link["rules"]) for link in links] == [
+        ("busy", ["runson-rule"]),
+        ("quiet", ["b", "runson-rule"]),
+    ]
+
+
+def test_spans_of_other_tracing_systems_are_linked() -> None:
+    it = key("configmaps", "it")
+    context = TraceContext(bytes(range(16)), b"\x01" * 8, "tracing.k8s.io/traceparent")
+    spans = weave(change(it, "Added", "10:00:00", uid=uid(1), version="1", contexts=(context,)))
+    (created,) = [span for span in as_json(spans, it)["spans"] if span["source"] == "change"]
+    assert created["spanLinks"] == [
+        {
+            "trace_id": "000102030405060708090a0b0c0d0e0f",
+            "span_id": "01" * 8,
+            "attributes": {"kubeweft.link.annotation": "tracing.k8s.io/traceparent"},
+        }
+    ]
 
 
 def test_arrivals_shuffled_and_doubled_give_the_same_text(rollout: list[Span]) -> None:

@@ -9,7 +9,7 @@ from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey
 from memory_reader import MemoryReader
-from span_builders import key, request, weave
+from span_builders import key, related, request, to, weave
 
 STORED = [
     key("deployments", "demo"),
@@ -67,6 +67,16 @@ def test_several_clusters_have_to_be_told_apart() -> None:
 @pytest.mark.parametrize("argument", ["widget/gadget", "widgets/gadget", "widgets.example.com/gadget"])
 def test_a_custom_resource_that_nobody_described_is_found_by_its_plural(argument: str) -> None:
     assert find(argument) == key("widgets", "gadget")
+
+
+@pytest.mark.parametrize(
+    "argument", ["release.helm.sh/shop", "releases.helm.sh/shop", "releases/shop", "release/shop"]
+)
+def test_a_virtual_object_that_is_known_by_links_only_is_found(argument: str) -> None:
+    release = ObjectKey("demo", "helm.sh", "releases", "default", "shop")
+    reader = MemoryReader(weave(related(key("deployments", "web"), to(release, "Parent", "Installs"))))
+    kind, name = parse_argument([argument])
+    assert resolve(reader, Kinds(), Wanted(kind=kind, name=name, namespace="default")) == release
 
 
 def test_one_word_for_several_resources_asks_which() -> None:

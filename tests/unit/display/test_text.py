@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import re
 from datetime import UTC, timedelta, timezone, tzinfo
 from pathlib import Path
@@ -12,16 +13,17 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from kubeweft.display.assembling import Limits
 from kubeweft.display.catalog import read_story
+from kubeweft.display.following import Limits
 from kubeweft.display.searching import query_of, search
 from kubeweft.display.text import write_found, write_tree
 from kubeweft.display.trees import Tree
 from kubeweft.model.kinds import Kinds
-from kubeweft.model.observations import Observation
+from kubeweft.model.observations import Observation, TraceContext
+from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from memory_reader import MemoryReader, story_of
-from span_builders import at, change, event, gap, key, owner, request, uid, weave
+from span_builders import at, change, event, gap, key, owner, related, request, to, uid, weave
 
 GOLDEN = Path(__file__).parent / "rollout.txt"
 IT, ME = key("configmaps", "it"), uid(1)
@@ -252,6 +254,136 @@ def test_other_owners_have_a_line() -> None:
     assert lines_of(change(IT, "Added", "10:00:00", uid=ME, version="1", owners=owners))[1] == (
         "owner: deployments.apps/default/top (Owns)"
     )
+
+
+def federated() -> list[Span]:
+    """A Deployment with a copy in another cluster that refers back to it, a Pod on a Node, and a Helm release."""
+    hub, member = key("deployments", "web"), key("deployments", "web", cluster="member-1")
+    pod, node = key("pods", "web-1", cluster="member-1"), key("nodes", "n1", cluster="member-1")
+    secrets = [ObjectKey("member-1", "", "secrets", "kube-system", f"s{number}") for number in range(11)]
+    release = ObjectKey("demo", "helm.sh", "releases", "default", "shop")
+    return weave(
+        change(hub, "Added", "10:00:00", uid=uid(1), version="1"),
+        change(member, "Added", "10:00:01", uid=uid(2), version="1"),
+        change(pod, "Added", "10:00:02", uid=uid(3), version="2", owners=(owner(member, uid(2)),)),
+        event(node, "NodeNotReady", "10:00:09", type="Warning", reporter="node-controller"),
+        related(hub, to(member, "Child", "Federates"), to(release, "Parent", "Installs")),
+        related(member, to(hub, "Parent", "Federates", "back"), to(hub, "Child", "Reports")),
+        related(pod, to(node, "Peer", "RunsOn"), *[to(secret, "Peer", "Mounts") for secret in secrets]),
+    )
+
+
+def test_links_that_rules_made_and_the_cluster_of_each_object() -> None:
+    text = piped(story_of(key("deployments", "web"), federated(), kinds=Kinds()))
+    names = ", ".join(f"secret/s{number} in kube-system" for number in (0, 1, 10, 2, 3, 4, 5, 6))
+    assert text.splitlines() == [
+        "Deployment default/web  in cluster demo",
+        "3 objects · 1 linked · 4 facts · 1 window · 2.0s · times in UTC · uid 00000000-0000-4000-8000-000000000001",
+        "",
+        "2026-11-21",
+        "10:00:00      [demo] Deployment default/web  created",
+        "              │  ↑ Installs releases.helm.sh/shop",
+        "              │  ↑ Reports [member-1] deployment/web",
+        "10:00:00      ├─ created",
+        "10:00:01      ├─ [member-1] Deployment default/web (Federates)  created",
+        "              │  │  ↓ Reports [demo] deployment/web",
+        "10:00:01      │  ├─ created",
+        "10:00:02      │  └─ [member-1] Pod default/web-1  created",
+        f"              │     │  ↔ Mounts {names} and 3 more",
+        "              │     │  ↔ RunsOn node/n1",
+        "10:00:02      │     └─ created",
+        "              └─ linked objects",
+        "10:00:09         └─ [member-1] Node n1 (RunsOn)",
+        "                    │  linked with pod/web-1 in default",
+        "10:00:09            └─ Warning NodeNotReady (node-controller)",
+    ]
+
+
+def test_whatever_order_spans_arrive_in_the_text_is_the_same() -> None:
+    spans = federated()
+    expected = piped(story_of(key("deployments", "web"), spans, linked="full"))
+    for seed in range(10):
+        shuffled = spans * 2
+        random.Random(seed).shuffle(shuffled)
+        assert piped(story_of(key("deployments", "web"), shuffled, linked="full")) == expected
+
+
+def test_a_kind_that_one_object_told_names_others_of_its_type() -> None:
+    one, two = key("widgets", "one"), key("widgets", "two")
+    spans = weave(
+        change(one, "Added", "10:00:00", uid=ME, version="1"), related(one, to(two, "Peer", "Near"))
+    )
+    assert "↔ Near widget/two" in piped(story_of(one, spans, linked="full"))
+
+
+def test_one_cluster_is_named_once() -> None:
+    text = piped(story_of(key("pods", "web-1", cluster="member-1"), federated()))
+    assert text.count("member-1") == 1
+    assert "[demo]" not in text
+
+
+def test_an_owner_elsewhere_says_in_which_cluster() -> None:
+    text = piped(story_of(key("deployments", "web", cluster="member-1"), federated(), linked="none"))
+    assert "[demo] Deployment default/web (Reports)" in text
+
+
+def test_links_in_ascii() -> None:
+    text = piped(story_of(key("deployments", "web"), federated()), encoding="ascii")
+    assert "^ Installs releases.helm.sh/shop" in text
+    assert "v Reports [demo] deployment/web" in text
+    assert "<-> RunsOn node/n1" in text
+
+
+def test_linked_objects_are_on_the_axis_of_time() -> None:
+    tree = story_of(key("deployments", "web"), federated())
+    plain = ANSI.sub("", on_terminal(tree, 150))
+    (warning,) = [line for line in plain.splitlines() if "NodeNotReady" in line]
+    assert warning.rstrip().endswith("●")
+    assert len(warning.rstrip()) == 150, "the last of everything shown"
+    assert [line for line in plain.splitlines() if line.rstrip().endswith("10:00:09")]
+
+
+def test_spans_of_other_tracing_systems_are_named() -> None:
+    context = TraceContext(b"\x4b" * 16, b"\x0f" * 8, "tracing.k8s.io/traceparent")
+    line = f"⇢ trace {'4b' * 16} span {'0f' * 8} (tracing.k8s.io/traceparent)"
+    added = change(IT, "Added", "10:00:00", uid=ME, version="1", contexts=(context,))
+    assert lines_of(added)[1:] == ["created", line]
+    by_request = request(IT, "create", "10:00:00.100", code=201, uid=ME, version="1")
+    assert lines_of(by_request, added)[1:] == ["create by kubernetes-admin (kubectl) → 201 12ms", line]
+
+
+def test_what_rules_and_annotations_name_cannot_drive_the_terminal() -> None:
+    nasty = ObjectKey("demo", "", "secrets", "default", "a\x1b[2Jb")
+    text = piped(
+        story_of(
+            IT,
+            weave(
+                request(IT, "patch", "10:00:00.000"),
+                related(IT, to(nasty, "Peer", "Cl\x1bass"), to(nasty, "Parent", "Cl\x1bass")),
+            ),
+            linked="full",
+        )
+    )
+    assert "\x1b" not in text
+    assert "↔ Cl\\x1bass secrets/a\\x1b[2Jb" in text
+
+
+def test_limits_of_linked_objects_are_shown() -> None:
+    peers = [key("nodes", f"n{number}") for number in range(6)]
+    tree = story_of(
+        IT,
+        weave(
+            request(IT, "patch", "10:00:00.000"),
+            related(IT, *[to(peer, "Peer", "Uses") for peer in peers]),
+            *[event(peer, f"E{n}", "10:00:01", type="Warning") for peer in peers for n in range(3)],
+        ),
+        limits=Limits(linked=2, linked_facts=1, linked_read=4),
+    )
+    assert [line.split(":")[0] for line in piped(tree).splitlines()[-3:]] == [
+        "! 2 more objects linked with configmaps/default/it not looked into (limit",
+        "! 2 more objects linked with configmaps/default/it not shown (limit",
+        "! 4 more facts of objects linked with configmaps/default/it not shown (limit",
+    ]
 
 
 def test_limits_are_shown() -> None:

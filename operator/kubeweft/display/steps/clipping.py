@@ -15,7 +15,8 @@ def clip_to_range(tree: Tree) -> Tree:
     """The tree between ``since`` and ``until``, both included; the root always stays."""
     if tree.since <= 0 and tree.until >= FOREVER:
         return tree
-    return dataclasses.replace(tree, root=_clip(tree.root, tree))
+    linked = tuple([_clip(node, tree) for node in tree.linked])
+    return dataclasses.replace(tree, root=_clip(tree.root, tree), linked=linked)
 
 
 def _clip(node: Node, tree: Tree) -> Node:

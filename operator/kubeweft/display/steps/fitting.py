@@ -12,9 +12,12 @@ from kubeweft.display.trees import Fact, Node, Tree, each_node
 
 
 def fit_objects(tree: Tree) -> Tree:
-    """Every object encloses its facts and the objects it owns; one without any lies where its owner begins."""
+    """Every object encloses its facts and its children; one without any lies where its parent, or the root, begins."""
     fitted = each_node(tree, _fit)
-    return dataclasses.replace(fitted, root=_place(fitted.root, owner=fitted.root))
+    root = _place(fitted.root, owner=fitted.root)
+    return dataclasses.replace(
+        fitted, root=root, linked=tuple([_place(node, owner=root) for node in fitted.linked])
+    )
 
 
 def _fit(node: Node) -> Node:
@@ -37,5 +40,14 @@ def _place(node: Node, *, owner: Node) -> Node:
         else dataclasses.replace(node, start=owner.start, end=owner.start)
     )
     children = [_place(child, owner=placed) for child in node.children]
-    links = [dataclasses.replace(link, start=placed.start, end=placed.start) for link in node.links]
-    return dataclasses.replace(placed, children=tuple(children), links=tuple(links))
+    return dataclasses.replace(
+        placed,
+        children=tuple(children),
+        links=_moved(node.links, placed.start),
+        via=_moved(node.via, owner.start),
+    )
+
+
+def _moved(links: tuple[Fact, ...], time: int) -> tuple[Fact, ...]:
+    """Links have no time of their own: they lie where their object begins."""
+    return tuple([dataclasses.replace(link, start=time, end=time) for link in links])

@@ -1,0 +1,59 @@
+"""Links in words: a line for each way in which an object is linked with others, however many those are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from kubeweft.display.trees import Fact, Node, is_owner_link, link_target
+from kubeweft.display.wording import Pen
+from kubeweft.model import vocabulary as v
+from kubeweft.model.references import ObjectKey, group_resource
+
+MOST_NAMES = 8  # in one line; the JSON form has them all
+OWNER_ROLES = {"Parent": "owner", "Child": "owns"}
+ARROWS = {"Parent": "↑", "Peer": "↔", "Child": "↓"}
+ROLE_ORDER = " ".join(ARROWS)
+
+
+def word_links(node: Node, pen: Pen) -> Iterator[Text]:
+    """What the nesting does not show: ``owner: …`` for owner references, ``↔ RunsOn node/n1`` for what rules made."""
+    lines: dict[tuple[str, str], list[Fact]] = {}
+    for link in node.links:
+        if is_owner_link(link):
+            yield _owner(link, pen)
+        else:
+            lines.setdefault((link.text(v.LINK_ROLE), link.text(v.LINK_CLASS)), []).append(link)
+    for role, link_class in sorted(lines, key=lambda line: (ROLE_ORDER.find(line[0]), line[1])):
+        targets = [link_target(link.span) for link in lines[role, link_class]]
+        yield _names(f"{ARROWS.get(role, '↔')} {link_class} ", targets, node, pen)
+
+
+def word_linkers(node: Node, pen: Pen) -> Text:
+    """``linked with pod/a, pod/b``: the objects of the tree because of which ``node`` stands beside it."""
+    return _names("linked with ", list(dict.fromkeys(link.span.key for link in node.via)), node, pen)
+
+
+def _names(what: str, keys: Sequence[ObjectKey], node: Node, pen: Pen) -> Text:
+    names = [name_of(key, node.key, pen) for key in keys[:MOST_NAMES]]
+    more = len(keys) - len(names)
+    return pen.write((what, "dim"), (", ".join(names), "cyan"), (f" and {more} more" if more else "", "dim"))
+
+
+def name_of(key: ObjectKey, seen_from: ObjectKey, pen: Pen) -> str:
+    """``node/n1``, ``configmap/c in kube-system``, ``[member-1] pod/p``: with what differs from where one looks from."""
+    kind = pen.kinds.get((key.group, key.resource), "").lower() or group_resource(key.group, key.resource)
+    cluster = f"[{key.cluster}] " if key.cluster != seen_from.cluster else ""
+    namespace = f" in {key.namespace}" if key.namespace and key.namespace != seen_from.namespace else ""
+    return f"{cluster}{kind}/{key.name}{namespace}"
+
+
+def _owner(link: Fact, pen: Pen) -> Text:
+    target = link_target(link.span)
+    cluster = f"[{target.cluster}] " if target.cluster != link.span.key.cluster else ""
+    return pen.write(
+        (f"{OWNER_ROLES.get(link.text(v.LINK_ROLE), 'peer')}: ", "dim"),
+        (f"{cluster}{target}", "cyan"),
+        (f" ({link.text(v.LINK_CLASS)})", "dim"),
+    )
