@@ -20,6 +20,8 @@ from kubeweft.model.windows import DEFAULT_WINDOW_SECONDS
 
 CLUSTER_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 GIBIBYTE = 1024**3
+ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+INSTALLED_INTO = "kubeweft-system"
 
 
 class Settings(BaseSettings):
@@ -31,6 +33,11 @@ class Settings(BaseSettings):
     context: str = Field("", description="kubeconfig context; empty: the current one")
     cluster: str = Field(
         "local", pattern=CLUSTER_NAME, max_length=63, description="name of the local cluster"
+    )
+    namespace: str = Field(
+        default_factory=lambda: own_namespace(),  # noqa: PLW0108
+        min_length=1,
+        description="namespace with the Secrets that policies name; default: the pod's own, else kubeweft-system",
     )
     store: str = Field("kubeweft.db", min_length=1, description="file of the embedded store")
     store_max_bytes: int = Field(
@@ -49,6 +56,24 @@ class Settings(BaseSettings):
     audit_token_file: str = Field("", description="file with the bearer token that the audit webhook demands")
     audit_tls_cert: str = Field("", description="certificate file of the audit webhook; empty: plain HTTP")
     audit_tls_key: str = Field("", description="key file that belongs to audit_tls_cert")
+    audit_client_ca: str = Field(
+        "",
+        description="CA file: API servers may prove by a certificate it signed, with the cluster's name as CN, who they are",
+    )
+    audit_log: str = Field(
+        "", description="audit log file of the local cluster's API server, followed as it grows; empty: none"
+    )
+    admission_listen: str = Field(
+        "", description="HOST:PORT of the webhook that checks policies and rules at admission; empty: none"
+    )
+    admission_host: str = Field(
+        "", description="name or IP by which the API server reaches admission_listen; empty: its host"
+    )
+    admission_service: str = Field(
+        "",
+        pattern=r"^([^/\s]+/[^/\s]+)?$",
+        description="NAMESPACE/NAME of the Service in front of admission_listen, instead of admission_host",
+    )
     status_listen: str = Field("", description="HOST:PORT of /metrics, /healthz and /readyz; empty: none")
     otlp: str = Field(
         "", description="OTLP receiver that gets every span: http://host:4318 or grpc://host:4317"
@@ -59,7 +84,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
     log_format: Literal["text", "json"] = Field("text", description="log lines for people or for machines")
 
-    @field_validator("audit_listen", "status_listen")
+    @field_validator("audit_listen", "status_listen", "admission_listen")
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value:
@@ -87,6 +112,14 @@ def load(*, flags: dict[str, Any], file: Path | None) -> Settings:
         return Settings(**{**below, **given})
     except ValidationError as error:
         raise UserError("\n".join(["the settings are not right:", *_problems(error)])) from None
+
+
+def own_namespace(account: Path = ACCOUNT_FOLDER) -> str:
+    """The namespace of the pod we run in, from its service account; elsewhere the one Kubeweft is installed into."""
+    try:
+        return (account / "namespace").read_text(encoding="utf-8").strip() or INSTALLED_INTO
+    except (OSError, UnicodeDecodeError):
+        return INSTALLED_INTO
 
 
 def parse_address(text: str) -> tuple[str, int]:

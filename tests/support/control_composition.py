@@ -15,6 +15,7 @@ from kubeweft.control.declarations import Declarations
 from kubeweft.control.health import Health
 from kubeweft.control.operator_thread import OperatorThread
 from kubeweft.control.reporting import Reporter
+from kubeweft.control.secrets import SecretBook
 from kubeweft.control.sweeping import Sweeper
 from kubeweft.kube import clients, credentials
 from kubeweft.model.plan import Plan
@@ -58,11 +59,15 @@ class ControlRoom:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        declarations = Declarations(
-            self._installation, on_plan=self.plans.append, on_types_changed=self._rediscover
-        )
         async with await clients.connect(kubeconfig=self._kubeconfig) as client:
-            api = KubernetesControlApi(client)
+            api = KubernetesControlApi(client, namespace=self._installation.namespace)
+            secrets = SecretBook(api.read_secret, every=0.5)
+            declarations = Declarations(
+                self._installation,
+                on_plan=self.plans.append,
+                on_types_changed=self._rediscover,
+                secrets=secrets,
+            )
             sweeper = Sweeper(declarations, api)
             reporter = Reporter(
                 declarations,
@@ -72,7 +77,7 @@ class ControlRoom:
             )
             thread = OperatorThread(declarations, self._login, served=api.served)
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(part.run()) for part in (sweeper, reporter, thread)]
+                running = [tasks.create_task(part.run()) for part in (sweeper, reporter, thread, secrets)]
                 await sweeper.known.wait()
                 self._known.set()
                 await self._stop.wait()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubeweft.kube.failures import ApiFailure
+from kubeweft.kube.failures import ApiFailure, NotServed
 
 
 class FakeControlApi:
@@ -15,6 +15,8 @@ class FakeControlApi:
         self.writes: list[tuple[str, str, Mapping[str, Any]]] = []
         self.failure: ApiFailure | None = None
         self.lists = 0
+        self.secrets: dict[str, Mapping[str, bytes]] = {}
+        self.secrets_read: list[str] = []
         self.changed = asyncio.Event()
         self._version = 100
 
@@ -57,3 +59,12 @@ class FakeControlApi:
     async def served(self) -> frozenset[str]:
         """Both types."""
         return frozenset({"tracingpolicies", "linkrules"})
+
+    async def read_secret(self, name: str) -> Mapping[str, bytes]:
+        """What it holds, or the failure."""
+        self.secrets_read.append(name)
+        if self.failure:
+            raise self.failure
+        if name not in self.secrets:
+            raise NotServed(f"secrets {name!r} not found", status=404)
+        return self.secrets[name]

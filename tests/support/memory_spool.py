@@ -53,6 +53,11 @@ class MemorySpool:
             places, spans = self._places[first : first + limit], self._spans[first : first + limit]
             return list(zip(places, spans, strict=True))
 
+    def spans_of(self, trace_ids: Iterable[bytes]) -> list[Span]:
+        """All spans of these traces, each trace in order of arrival."""
+        with self._lock:
+            return [span for trace in trace_ids for span in self._spans if span.trace_id == trace]
+
     def export_position(self, exporter: str) -> int:
         """How far an exporter has come; an unknown one begins now, or at 0 while there has never been another."""
         with self._lock:

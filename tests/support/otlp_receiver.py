@@ -46,11 +46,13 @@ class OtlpReceiver:
         grpc_port: int = 0,
         http_port: int = 0,
         certificate: KeyPair | None = None,
+        client_authority: Path | None = None,
         file: TextIO | None = None,
         largest: int = 4 * 1024 * 1024,
     ) -> None:
         """With a ``certificate`` both protocols want TLS; each accepted span goes as a JSON line to ``file``.
 
+        With a ``client_authority`` they also want a certificate of the client that this authority has signed.
         Messages over ``largest`` bytes are refused by the servers themselves.
         """
         first, second = free_ports(2)
@@ -59,6 +61,7 @@ class OtlpReceiver:
         self.rules: list[Rule] = []
         self._host, self._certificate, self._file = host, certificate, file
         self._largest = largest
+        self._client_authority = client_authority
         self._grpc: grpc.aio.Server | None = None
         self._http: web.AppRunner | None = None
 
@@ -91,7 +94,9 @@ class OtlpReceiver:
         address = f"{self._host}:{self.grpc_port}"
         if self._certificate:
             pair = (self._certificate.key.read_bytes(), self._certificate.certificate.read_bytes())
-            self._grpc.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            authority = self._client_authority.read_bytes() if self._client_authority else None
+            credentials = grpc.ssl_server_credentials([pair], authority, authority is not None)
+            self._grpc.add_secure_port(address, credentials)
         else:
             self._grpc.add_insecure_port(address)
         await self._grpc.start()
@@ -145,6 +150,9 @@ class OtlpReceiver:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._certificate.certificate, self._certificate.key)
+        if self._client_authority:
+            context.load_verify_locations(self._client_authority)
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from kubeweft.app.collecting import is_watched
-from kubeweft.control.health import ExporterHealth, Health, Phase, TypeHealth
+from kubeweft.app.membership import Member
+from kubeweft.control.health import (
+    ClusterHealth,
+    ExporterHealth,
+    Health,
+    Phase,
+    RuleHealth,
+    TypeHealth,
+)
 from kubeweft.export.standing import ExporterState
 from kubeweft.kube import watch_state
 from kubeweft.kube.cluster_watch import NOT_ASKED_YET, ClusterWatch
+from kubeweft.links.statistics import RuleStatistics
 from kubeweft.model.plan import Plan
 from kubeweft.store.interfaces import StoreStatistics
 
@@ -23,35 +32,61 @@ PHASES: dict[watch_state.Phase, Phase] = {
 def health_of(
     *,
     plan: Plan,
-    watch: ClusterWatch,
+    members: Iterable[Member],
+    last_audit: Callable[[str], int],
     exporters: Mapping[str, ExporterState],
     store: StoreStatistics,
-    cluster_uid: str,
-    last_audit: int,
+    rules: Mapping[str, RuleStatistics],
 ) -> Health:
-    """Everything at this moment. Types that are not served (any more) are nobody's trouble."""
-    states = watch.states()
+    """Everything at this moment; a cluster that has told nothing yet, neither good nor bad, is left out."""
+    told = [member for member in members if member.settled.is_set()]
     return Health(
         plan=plan,
-        cluster_uid=cluster_uid,
-        unreachable="" if watch.health.message == NOT_ASKED_YET else watch.health.message,
         overloaded="the store is full" if store.full else "",
-        types=(
-            *(
-                TypeHealth(resource.group, resource.resource, PHASES[state.phase], state.message)
-                for resource, state in states.items()
-                if state.phase in PHASES
-            ),
-            *(
-                TypeHealth(resource.group, resource.resource, "Listing")
-                for resource in watch.discovered.types
-                if resource not in states and is_watched(plan, resource)
-            ),
-        ),
+        clusters={member.name: cluster_health(member, last_audit(member.name)) for member in told},
         exporters=tuple(
             ExporterHealth(name, state.reason, state.message)
             for name, state in exporters.items()
             if state.reason != "Pending"
         ),
+        rules={name: _rule_health(statistics) for name, statistics in rules.items()},
+    )
+
+
+def cluster_health(member: Member, last_audit: int) -> ClusterHealth:
+    """One cluster at this moment. What was last seen of it is told as long as it is watched, reachable or not."""
+    watch = member.collector.watch if member.collector is not None else None
+    return ClusterHealth(
+        name=member.name,
+        uid=member.uid,
+        unreachable=member.trouble.message or (_unreachable(watch) if watch is not None else ""),
+        reason=member.trouble.reason,
+        types=tuple(_types(member.plan, watch)) if watch is not None else (),
         last_audit=last_audit,
+    )
+
+
+def _unreachable(watch: ClusterWatch) -> str:
+    return "" if watch.health.message == NOT_ASKED_YET else watch.health.message
+
+
+def _types(plan: Plan, watch: ClusterWatch) -> Iterator[TypeHealth]:
+    """The watches, and the types that are about to be watched. What is not served (any more) is nobody's trouble."""
+    states = watch.states()
+    for resource, state in states.items():
+        if state.phase in PHASES:
+            yield TypeHealth(resource.group, resource.resource, PHASES[state.phase], state.message)
+    for resource in watch.discovered.types:
+        if resource not in states and is_watched(plan, resource):
+            yield TypeHealth(resource.group, resource.resource, "Listing")
+
+
+def _rule_health(statistics: RuleStatistics) -> RuleHealth:
+    return RuleHealth(
+        matched=statistics.matched,
+        resolved=statistics.resolved,
+        unresolved=statistics.unresolved,
+        over_limit=statistics.over_limit,
+        errors=statistics.errors,
+        first_error=statistics.first_error,
     )

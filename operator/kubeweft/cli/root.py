@@ -17,6 +17,7 @@ COMMANDS = {  # name: where it is, loaded only when it is used, for the sake of 
     "show": "kubeweft.cli.show:show",
     "search": "kubeweft.cli.search:search",
     "import": "kubeweft.cli.importing:import_",
+    "rules": "kubeweft.cli.rules:rules",
     "crds": "kubeweft.cli.crds:crds",
 }
 
@@ -63,6 +64,7 @@ def kubeweft() -> None:
     kubeweft show deployment/demo -n default --store kubeweft.db     the story of one object and what it owns
     kubeweft search --text BackOff --since 1h --store kubeweft.db    find objects
     kubeweft import audit.log --store kubeweft.db                    read audit logs, no cluster needed
+    kubeweft rules test -f rule.yaml -f objects.yaml                 try a LinkRule
     """
 
 

@@ -17,11 +17,8 @@ Command = Any  # click's decorators are not typed precisely enough for mypy's st
 def setting_options(command: Command) -> Command:
     """One option for each setting, with the setting's own description."""
     for name, field in reversed(Settings.model_fields.items()):
-        text = (
-            f"{field.description}. [default: {field.default!r}]"
-            if field.default != ""
-            else f"{field.description}."
-        )
+        shows_default = field.default_factory is None and field.default != ""
+        text = f"{field.description}." + (f" [default: {field.default!r}]" if shows_default else "")
         command = click.option(
             f"--{name.replace('_', '-')}", name, default=None, help=text[0].upper() + text[1:]
         )(command)

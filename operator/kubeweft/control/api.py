@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from kubernetes_asyncio.client.api_client import ApiClient
 
-from kubeweft.control.objects import LINK_RULES, POLICIES
-from kubeweft.kube.clients import collection_path, get_json, patch_status
+from kubeweft.control.objects import LINK_RULES, NAMESPACE, POLICIES
+from kubeweft.kube.clients import collection_path, get_json, patch_status, read_secret
 from kubeweft.kube.failures import NotServed
 from kubeweft.model.references import ResourceType
 
@@ -20,7 +20,7 @@ DEADLINE = 10.0
 
 
 class ControlApi(Protocol):
-    """What sweeping and reporting ask of an API server; all raise a ``kube.failures.ApiFailure``."""
+    """What sweeping, reporting and Secrets ask of an API server; all raise a ``kube.failures.ApiFailure``."""
 
     async def list_all(self, resource: str) -> Sequence[Mapping[str, Any]]:
         """All objects of one of our types (by plural); none while its CRD is not installed."""
@@ -31,12 +31,17 @@ class ControlApi(Protocol):
     async def served(self) -> frozenset[str]:
         """The plural names of our types that discovery shows."""
 
+    async def read_secret(self, name: str) -> Mapping[str, bytes]:
+        """The content of a Secret in the operator's own namespace, by key; ``NotServed`` if there is none."""
+
 
 class KubernetesControlApi:
     """The real one."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, *, namespace: str = NAMESPACE) -> None:
+        """``namespace`` is the operator's own, where all Secrets are that policies may name."""
         self._client = client
+        self._namespace = namespace
 
     async def list_all(self, resource: str) -> Sequence[Mapping[str, Any]]:
         """All objects of one of our types."""
@@ -58,3 +63,7 @@ class KubernetesControlApi:
         except NotServed:
             return frozenset()
         return frozenset(resource["name"] for resource in answer["resources"])
+
+    async def read_secret(self, name: str) -> Mapping[str, bytes]:
+        """The content of a Secret in the operator's own namespace, by key."""
+        return await read_secret(self._client, self._namespace, name, deadline=DEADLINE)

@@ -2,47 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from kubeweft.control.referring import References
 from kubeweft.control.schema import ExporterSpec, Otlp, seconds
-from kubeweft.control.verdicts import Problem
+from kubeweft.control.secrets import Known
+from kubeweft.control.verdicts import PartOf, Problem, Unresolved
 from kubeweft.export.endpoints import grpc_target, http_url
+from kubeweft.export.headers import checked_headers
 from kubeweft.model.errors import BadInput, UserError
-from kubeweft.model.plan import Exporter, Scope
+from kubeweft.model.plan import Exporter, Sampling, Scope
 
 SHORTEST_TIMEOUT = 0.1
 LONGEST_TIMEOUT = 300.0
 _ENCRYPTED = ("https://", "grpcs://")
+_PLAIN = ("http://", "grpc://")
+
+
+@dataclass(frozen=True, slots=True)
+class Exporters:
+    """The receivers of one policy that nothing is missing for, what is missing for the others, and all Secrets named."""
+
+    made: tuple[Exporter, ...]
+    unresolved: tuple[Unresolved, ...]
+    secrets: frozenset[str]
 
 
 def compile_exporters(
-    exporters: Iterable[ExporterSpec], scope: Scope, problems: list[Problem]
-) -> tuple[Exporter, ...]:
+    exporters: Iterable[ExporterSpec],
+    scope: Scope,
+    problems: list[Problem],
+    *,
+    sampling: Sampling,
+    secrets: Known,
+    namespace: str,
+) -> Exporters:
     """The receivers of one policy. In the plan each is called ``policy/name``, because names are a policy's own."""
-    made = []
+    made: list[Exporter] = []
+    unresolved: list[Unresolved] = []
+    names: set[str] = set()
     for entry in exporters:
         field = f"spec.exporters[{entry.name}].otlp"
         if entry.otlp is None:
             problems.append(Problem("InvalidSpec", field, "must be set when 'type' is OTLP"))
             continue
-        timeout = _timeout(f"{field}.timeout", entry.otlp.timeout, problems)
-        exporter = _compile(f"{scope.policy}/{entry.name}", entry.otlp, scope, timeout=timeout)
+        exporter = _compile(f"{scope.policy}/{entry.name}", entry.otlp, scope, sampling)
+        exporter = replace(exporter, timeout=_timeout(f"{field}.timeout", entry.otlp.timeout, problems))
         problems.extend(_check_address(field, exporter, entry.otlp))
-        made.append(exporter)
-    return tuple(made)
+        references = References(PartOf("exporter", entry.name), secrets, namespace=namespace)
+        exporter = _with_secrets(exporter, entry.otlp, references)
+        unresolved += references.unresolved
+        names |= references.names
+        if references.all_there:
+            made.append(exporter)
+    return Exporters(tuple(made), tuple(unresolved), frozenset(names))
 
 
-def _compile(name: str, otlp: Otlp, scope: Scope, *, timeout: float) -> Exporter:
+def _compile(name: str, otlp: Otlp, scope: Scope, sampling: Sampling) -> Exporter:
     return Exporter(
         name=name,
         endpoint=otlp.endpoint,
         protocol=otlp.protocol,
         gzip=otlp.compression == "Gzip",
-        timeout=timeout,
         insecure=otlp.tls.mode == "Disabled",
         verify=otlp.tls.mode != "InsecureSkipVerify",
         scopes=(scope,),
+        sampling=sampling,
     )
+
+
+def _with_secrets(exporter: Exporter, otlp: Otlp, references: References) -> Exporter:
+    headers, tls = otlp.headers_secret_ref, otlp.tls
+    if headers is not None:
+        content = references.content(headers.name)
+        if not content and references.all_there:
+            references.refuse(headers.name, "it is empty: each of its keys would become a header")
+        exporter = replace(exporter, headers=_headers(content))
+        try:
+            checked_headers(exporter)
+        except UserError as error:
+            references.refuse(headers.name, str(error).removeprefix(f"exporter {exporter.name}: "))
+    if tls.ca_secret_ref is not None:
+        ca = references.authority(tls.ca_secret_ref.name, tls.ca_secret_ref.key)
+        exporter = replace(exporter, ca=ca)
+    if tls.cert_secret_ref is not None:
+        certificate, key = references.certificate(tls.cert_secret_ref.name)
+        exporter = replace(exporter, client_certificate=certificate, client_key=key)
+    return exporter
+
+
+def _headers(content: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
+    """Every key is a header; a line break at the end of a value comes from the file that the Secret was made of."""
+    return tuple((name, value.decode("utf-8", "replace").strip()) for name, value in sorted(content.items()))
 
 
 def _check_address(field: str, exporter: Exporter, otlp: Otlp) -> Iterable[Problem]:
@@ -54,9 +106,18 @@ def _check_address(field: str, exporter: Exporter, otlp: Otlp) -> Iterable[Probl
     except UserError as error:
         yield Problem("InvalidSpec", f"{field}.endpoint", str(error))
         return
-    if otlp.tls.mode == "Disabled" and otlp.endpoint.lower().startswith(_ENCRYPTED):
+    address = otlp.endpoint.lower()
+    if otlp.tls.mode == "Disabled" and address.startswith(_ENCRYPTED):
         message = "the endpoint's scheme asks for TLS and tls.mode is Disabled: change one of them"
         yield Problem("InvalidSpec", f"{field}.tls.mode", message)
+    if otlp.tls.mode == "Disabled" or address.startswith(_PLAIN):
+        for name, given in (
+            ("caSecretRef", otlp.tls.ca_secret_ref),
+            ("certSecretRef", otlp.tls.cert_secret_ref),
+        ):
+            if given is not None:
+                message = "certificates are for TLS, which the endpoint's scheme or tls.mode switches off"
+                yield Problem("InvalidSpec", f"{field}.tls.{name}", message)
 
 
 def _timeout(field: str, text: str, problems: list[Problem]) -> float:

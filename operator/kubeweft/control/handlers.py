@@ -1,7 +1,8 @@
 """What Kopf calls: four handlers that only pass on what was seen.
 
-``on.event`` alone, on purpose: any other kind of handler makes Kopf write annotations or finalizers, and then deleting
-a policy would hang while the operator is down. The registry is our own, so nothing is registered by an import.
+``on.event`` alone, on purpose: the other kinds of handlers for changes make Kopf write annotations or finalizers, and
+then deleting a policy would hang while the operator is down. The checks at admission are in ``control.admission``. The
+registry is our own, so nothing is registered by an import.
 """
 
 from __future__ import annotations

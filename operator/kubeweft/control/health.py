@@ -5,14 +5,19 @@ Only values. Phases and reasons are few on purpose: a status is read by people, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
 
 from kubeweft.model.plan import Plan
 from kubeweft.model.references import group_resource
 
 Phase = Literal["Listing", "Watching", "Forbidden", "Failing"]
 ExporterReason = Literal["Exporting", "Backpressure", "Unreachable", "AuthenticationFailed", "Rejected"]
+ClusterReason = Literal["Unreachable", "InvalidKubeconfig", "WrongCluster"]
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,15 @@ class TypeHealth:
 
 @dataclass(frozen=True, slots=True)
 class ExporterHealth:
-    """One exporter, by its name in the plan (``policy/exporter``)."""
+    """One exporter, by its name in the plan (``policy/exporter``).
+
+    ``dropped`` counts the spans that its cap has kept back since the start of the process.
+    """
 
     name: str
     reason: ExporterReason = "Exporting"
     message: str = ""
+    dropped: int = 0
 
     @property
     def ready(self) -> bool:
@@ -43,18 +52,43 @@ class ExporterHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterHealth:
+    """One cluster, by its name in the plan.
+
+    ``uid`` is that of the namespace ``kube-system``; ``unreachable`` says why nothing can be read there now, and
+    ``reason`` in one word; ``last_audit`` is when the last audit events came, in nanoseconds (0: never).
+    """
+
+    name: str
+    uid: str = ""
+    unreachable: str = ""
+    reason: ClusterReason = "Unreachable"
+    types: tuple[TypeHealth, ...] = ()
+    last_audit: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleHealth:
+    """What a LinkRule has done since it is in force, in all clusters: counts, and the text of its first error."""
+
+    matched: int = 0
+    resolved: int = 0
+    unresolved: int = 0
+    over_limit: int = 0
+    errors: int = 0
+    first_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Everything at one moment.
 
-    ``plan`` is the one the data path works by now; ``cluster_uid`` is the UID of the namespace ``kube-system``;
-    ``unreachable`` and ``overloaded`` hold the reason while the API server cannot be reached or writing is halted;
-    ``last_audit`` is when the last audit events came, in nanoseconds (0: never).
+    ``plan`` is the one the data path works by now; ``overloaded`` holds the reason while writing is halted. A cluster
+    that is missing in ``clusters`` has told nothing yet; a rule that is missing in ``rules`` is not in force yet.
     """
 
     plan: Plan | None = None
-    cluster_uid: str = ""
-    unreachable: str = ""
     overloaded: str = ""
-    types: tuple[TypeHealth, ...] = ()
+    clusters: Mapping[str, ClusterHealth] = field(default_factory=lambda: _NONE)
     exporters: tuple[ExporterHealth, ...] = ()
-    last_audit: int = 0
+    rules: Mapping[str, RuleHealth] = field(default_factory=lambda: _NONE)

@@ -3,75 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from kubeweft.control.cluster_states import ClusterState, cluster_states, names, twins, watched
 from kubeweft.control.conditions import Condition
-from kubeweft.control.health import ExporterHealth, Health, TypeHealth
-from kubeweft.control.verdicts import Verdict
+from kubeweft.control.health import ExporterHealth, Health
+from kubeweft.control.verdicts import PartOf, Unresolved, Verdict, in_short
 from kubeweft.model.plan import Scope
 
-MOST_NAMED = 20
-_EVENT_TYPES = frozenset({("", "events"), ("events.k8s.io", "events")})
 _PENDING = "Pending"
 
 
-def judge_policy(verdict: Verdict, health: Health, *, in_force: bool, was_ready: bool) -> list[Condition]:
-    """All conditions of one policy.
+@dataclass(frozen=True, slots=True)
+class ExporterState:
+    """One exporter of a policy; ``dropped`` counts spans that its cap kept back."""
+
+    name: str
+    ready: bool
+    reason: str
+    message: str = ""
+    dropped: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" + (f" ({self.message})" if self.message else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All there is to say about a policy. ``watched`` counts resource types, once for each cluster."""
+
+    conditions: tuple[Condition, ...]
+    clusters: tuple[ClusterState, ...]
+    exporters: tuple[ExporterState, ...]
+
+
+def judge_policy(verdict: Verdict, health: Health, *, in_force: bool, was_ready: bool) -> Judgement:
+    """The conditions of one policy, and the state of its clusters and exporters.
 
     ``in_force`` says that the data path works by the plan this verdict belongs to; ``was_ready`` that this generation
     has been ready before, so that a type which comes later does not make the policy pending again.
     """
     if not verdict.accepted:
-        return _refused(verdict)
+        return _at_rest(verdict, _refused(verdict))
     if verdict.scope is None:
-        return _suspended()
-    types = types_of(verdict.scope, health.types)
-    exporters = exporters_of(verdict, health.exporters)
-    starting = "" if was_ready else _starting(verdict.scope, types, in_force=in_force)
-    ready = _ready(verdict.scope, health, types=types, exporters=exporters, starting=starting)
+        return _at_rest(verdict, _suspended())
+    clusters = cluster_states(verdict, verdict.scope, health, was_ready=was_ready)
+    exporters = _exporter_states(verdict, health.exporters)
+    starting = _starting(verdict.scope, clusters, exporters, in_force=in_force, was_ready=was_ready)
+    ready = _ready(verdict, verdict.scope, health.overloaded, clusters, exporters, starting)
     conditions = [
         ready,
-        Condition("Accepted", "True", "Accepted", "the policy is understood and applied"),
-        Condition("ResolvedRefs", "True", "ResolvedRefs", "nothing refers to other objects"),
-        _clusters(verdict.cluster, health, types=types, starting=starting),
+        _accepted(verdict),
+        _references(verdict, clusters),
+        _clusters(clusters),
         _exporters(exporters),
     ]
-    if starting and not health.unreachable:
+    if ready.status == "Unknown":
         conditions.append(Condition("Reconciling", "True", _PENDING, starting))
-    if not health.unreachable and ready.status == "False" and _is_forbidden_all(verdict.scope, types):
+    if ready.status == "False" and any(_is_closed(c) for c in clusters):
         conditions.append(Condition("Stalled", "True", "Forbidden", ready.message))
-    return conditions
+    return Judgement(tuple(conditions), clusters, exporters)
 
 
-def judge_link_rule() -> list[Condition]:
-    """LinkRules cannot be applied yet, and say so."""
-    message = "LinkRules are not applied by this version of Kubeweft; owner references are followed without any rule"
-    return [
-        Condition("Ready", "False", "Unsupported", message),
-        Condition("Accepted", "False", "Unsupported", message),
-        Condition("Stalled", "True", "Unsupported", message),
-    ]
-
-
-def types_of(scope: Scope, types: Iterable[TypeHealth]) -> tuple[TypeHealth, ...]:
-    """The watches that a scope depends on."""
-    return tuple(
-        t
-        for t in types
-        if (scope.objects and scope.selects_type(t.group, t.resource))
-        or (scope.events and (t.group, t.resource) in _EVENT_TYPES)
+def _at_rest(verdict: Verdict, conditions: list[Condition]) -> Judgement:
+    """A policy that does nothing: its parts say why."""
+    reason, message = conditions[0].reason, conditions[0].message
+    return Judgement(
+        tuple(conditions),
+        tuple(ClusterState(use, "Pending", reason, message) for use in verdict.clusters),
+        tuple(ExporterState(name, ready=False, reason=reason) for name in verdict.exporter_names),
     )
-
-
-def exporters_of(verdict: Verdict, exporters: Iterable[ExporterHealth]) -> tuple[ExporterHealth, ...]:
-    """The state of a policy's exporters; one that has not told anything yet has nothing against it."""
-    known = {exporter.name: exporter for exporter in exporters}
-    return tuple(known.get(e.name, ExporterHealth(e.name)) for e in verdict.exporters)
-
-
-def names(types: Sequence[TypeHealth]) -> str:
-    """The types by name, the first of them if there are many."""
-    shown = ", ".join(sorted(str(t) for t in types)[:MOST_NAMED])
-    return shown + (f" and {len(types) - MOST_NAMED} more" if len(types) > MOST_NAMED else "")
 
 
 def _refused(verdict: Verdict) -> list[Condition]:
@@ -93,86 +94,149 @@ def _suspended() -> list[Condition]:
     return [
         Condition("Ready", "True", "Suspended", message),
         Condition("Accepted", "True", "Accepted", "the policy is understood"),
-        Condition("ResolvedRefs", "True", "ResolvedRefs", "nothing refers to other objects"),
-        Condition("ClustersReachable", "Unknown", "Suspended", message),
-        Condition("ExportersReady", "Unknown", "Suspended", message),
+        *(
+            Condition(kind, "Unknown", "Suspended", message)
+            for kind in ("ResolvedRefs", "ClustersReachable", "ExportersReady")
+        ),
     ]
 
 
-def _starting(scope: Scope, types: Sequence[TypeHealth], *, in_force: bool) -> str:
+def _exporter_states(verdict: Verdict, exporters: Iterable[ExporterHealth]) -> tuple[ExporterState, ...]:
+    """One that has not told anything yet has nothing against it."""
+    told = {exporter.name.rpartition("/")[2]: exporter.name for exporter in verdict.exporters}
+    known = {exporter.name: exporter for exporter in exporters}
+    states = []
+    for name in verdict.exporter_names:
+        missing = verdict.left_out(PartOf("exporter", name))
+        if missing is not None:
+            states.append(ExporterState(name, ready=False, reason=missing.reason, message=missing.message))
+            continue
+        health = known.get(told.get(name, ""), ExporterHealth(name))
+        states.append(ExporterState(name, health.ready, health.reason, health.message, health.dropped))
+    return tuple(states)
+
+
+def _starting(
+    scope: Scope,
+    clusters: Sequence[ClusterState],
+    exporters: Sequence[ExporterState],
+    *,
+    in_force: bool,
+    was_ready: bool,
+) -> str:
     """What is still under way, or nothing."""
+    waiting = [str(c) for c in clusters if c.standing == "Pending"]
+    waiting += [f"exporter {e}" for e in exporters if e.reason == _PENDING]
+    if waiting:
+        return in_short(waiting)
+    if was_ready:
+        return ""
     if not in_force:
         return "the policy is about to take effect"
-    listing = [t for t in types if t.phase == "Listing"]
-    if listing:
-        return f"resource types still being listed: {len(listing)} of {len(types)}"
-    if scope.objects and not any(scope.selects_type(t.group, t.resource) for t in types):
+    if scope.objects and not any(scope.selects_type(t.group, t.resource) for c in clusters for t in c.types):
         return "no resource type that the policy selects is served yet"
     return ""
 
 
 def _ready(
+    verdict: Verdict,
     scope: Scope,
-    health: Health,
-    *,
-    types: Sequence[TypeHealth],
-    exporters: Sequence[ExporterHealth],
+    overloaded: str,
+    clusters: Sequence[ClusterState],
+    exporters: Sequence[ExporterState],
     starting: str,
 ) -> Condition:
-    if health.unreachable:
-        return Condition("Ready", "False", "Degraded", f"the cluster cannot be reached: {health.unreachable}")
+    away = [str(c) for c in clusters if c.standing == "Broken" and not c.reached]
+    if away:
+        return Condition("Ready", "False", "Degraded", f"clusters that cannot be traced: {in_short(away)}")
     if starting:
         return Condition("Ready", "Unknown", _PENDING, starting)
-    if health.overloaded:
-        return Condition("Ready", "False", "Overloaded", health.overloaded)
-    if _is_forbidden_all(scope, types):
-        return Condition(
-            "Ready", "False", "Degraded", f"nothing can be watched: forbidden are {names(types)}"
-        )
-    broken = [e for e in exporters if not e.ready]
+    if overloaded:
+        return Condition("Ready", "False", "Overloaded", overloaded)
+    closed = [str(c) for c in clusters if _is_closed(c)]
+    if closed:
+        return Condition("Ready", "False", "Degraded", in_short(closed))
+    broken = [str(e) for e in exporters if not e.ready]
     if broken:
-        told = "; ".join(_told(e) for e in broken)
+        told = in_short(broken)
         return Condition("Ready", "False", "Degraded", f"spans are kept and wait for exporters: {told}")
-    return Condition("Ready", "True", "Tracing", _summary(scope, types))
+    if verdict.unresolved:
+        return Condition("Ready", "False", "Degraded", in_short([str(u) for u in verdict.unresolved]))
+    reason = "Conflicted" if verdict.conflicts else "Tracing"
+    return Condition("Ready", "True", reason, in_short([_summary(scope, clusters), *verdict.conflicts]))
 
 
-def _summary(scope: Scope, types: Sequence[TypeHealth]) -> str:
-    watched = [t for t in types if t.phase == "Watching"]
-    failing = [t for t in types if t.phase == "Failing"]
-    text = f"resource types watched: {len(watched)}" if scope.objects else "objects are not watched"
+def _summary(scope: Scope, clusters: Sequence[ClusterState]) -> str:
+    failing = [t for c in clusters for t in c.types if t.phase == "Failing"]
+    text = "objects are not watched"
+    if scope.objects:
+        text = f"resource types watched: {len(watched(scope, clusters))}"
+        text += f" in {len(clusters)} clusters" if len(clusters) > 1 else ""
     return text + (f"; not answering: {names(failing)}" if failing else "")
 
 
-def _is_forbidden_all(scope: Scope, types: Sequence[TypeHealth]) -> bool:
-    wanted = [t for t in types if scope.objects and scope.selects_type(t.group, t.resource)]
-    return bool(wanted) and all(t.phase == "Forbidden" for t in wanted)
+def _is_closed(cluster: ClusterState) -> bool:
+    """Whether all that is wanted there is forbidden."""
+    return cluster.standing == "Broken" and cluster.reached
 
 
-def _clusters(cluster: str, health: Health, *, types: Sequence[TypeHealth], starting: str) -> Condition:
+def _accepted(verdict: Verdict) -> Condition:
+    notes = [f"note that {note}" for note in verdict.notes]
+    if verdict.conflicts:
+        return Condition("Accepted", "True", "Conflicted", in_short([*verdict.conflicts, *notes]))
+    return Condition(
+        "Accepted", "True", "Accepted", in_short(["the policy is understood and applied", *notes])
+    )
+
+
+def _references(verdict: Verdict, clusters: Sequence[ClusterState]) -> Condition:
+    kind = "ResolvedRefs"
+    missing: list[tuple[str, str]] = [
+        (u.reason, _told(u)) for u in verdict.unresolved if u.reason != _PENDING
+    ]
+    missing += [(c.reason, f"cluster {c}") for c in clusters if c.reason == "InvalidKubeconfig"]
+    if missing:
+        return Condition(kind, "False", missing[0][0], in_short([text for _, text in missing]))
+    if verdict.unresolved:
+        return Condition(kind, "Unknown", _PENDING, in_short([_told(u) for u in verdict.unresolved]))
+    if not verdict.secrets:
+        return Condition(kind, "True", "ResolvedRefs", "nothing refers to other objects")
+    message = f"all Secrets that the policy names are there: {', '.join(sorted(verdict.secrets))}"
+    return Condition(kind, "True", "ResolvedRefs", message)
+
+
+def _told(unresolved: Unresolved) -> str:
+    consequence = "it is left out" if unresolved.left_out else "it goes on without"
+    return str(unresolved) if unresolved.reason == _PENDING else f"{unresolved}; {consequence}"
+
+
+def _clusters(clusters: Sequence[ClusterState]) -> Condition:
     kind = "ClustersReachable"
-    if health.unreachable:
-        return Condition(kind, "False", "Unreachable", f"{cluster}: {health.unreachable}")
-    if starting:
-        return Condition(kind, "Unknown", _PENDING, starting)
-    forbidden = [t for t in types if t.phase == "Forbidden"]
+    away = [c for c in clusters if c.standing == "Broken" and not c.reached]
+    if away:
+        return Condition(kind, "False", away[0].reason, in_short([str(c) for c in away]))
+    waiting = [str(c) for c in clusters if c.standing == "Pending"]
+    if waiting:
+        return Condition(kind, "Unknown", _PENDING, in_short(waiting))
+    same = [text for text in (twins(clusters),) if text]
+    forbidden = [str(c) for c in clusters if c.reason == "Forbidden"]
     if forbidden:
-        message = (
-            f"{cluster}: RBAC does not allow to list and watch {names(forbidden)}; the others are watched"
-        )
-        return Condition(kind, "True", "Forbidden", message)
-    return Condition(kind, "True", "Reachable", f"{cluster} is reachable")
+        return Condition(kind, "True", "Forbidden", in_short([*forbidden, *same]))
+    who = ", ".join(c.use.name for c in clusters)
+    text = f"{who} is reachable" if len(clusters) == 1 else f"all are reachable: {who}"
+    return Condition(kind, "True", "Reachable", in_short([text, *same]))
 
 
-def _exporters(exporters: Sequence[ExporterHealth]) -> Condition:
+def _exporters(exporters: Sequence[ExporterState]) -> Condition:
     kind = "ExportersReady"
     if not exporters:
         return Condition(kind, "True", "NoExporters", "spans are kept in the embedded store only")
-    broken = [e for e in exporters if not e.ready]
+    broken = [e for e in exporters if not e.ready and e.reason != _PENDING]
     if broken:
-        return Condition(kind, "False", broken[0].reason, "; ".join(_told(e) for e in broken))
-    return Condition(kind, "True", "Exporting", "all exporters accept spans")
-
-
-def _told(exporter: ExporterHealth) -> str:
-    name = exporter.name.rpartition("/")[2]
-    return f"{name}: {exporter.reason}" + (f" ({exporter.message})" if exporter.message else "")
+        return Condition(kind, "False", broken[0].reason, in_short([str(e) for e in broken]))
+    waiting = [str(e) for e in exporters if not e.ready]
+    if waiting:
+        return Condition(kind, "Unknown", _PENDING, in_short(waiting))
+    capped = [f"{e.name}: {e.dropped}" for e in exporters if e.dropped]
+    dropped = [f"spans dropped by sampling.maxSpansPerSecond: {', '.join(capped)}"] if capped else []
+    return Condition(kind, "True", "Exporting", in_short(["all exporters accept spans", *dropped]))

@@ -19,7 +19,7 @@ from kubeweft.control.login import Login, connect
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 1.0  # Kopf waits for its tasks for five seconds when it is ending by itself
+PATIENCE = 2.0  # Kopf waits for its tasks for five seconds when it is ending by itself
 CLOSING = 0.1  # aiohttp closes TLS connections in the turns of the loop after their session is closed
 STOPPED = "it stopped by itself"
 

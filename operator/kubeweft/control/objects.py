@@ -8,17 +8,19 @@ from typing import Any, Self
 
 POLICIES = "tracingpolicies"
 LINK_RULES = "linkrules"
+NAMESPACE = "kubeweft-system"  # what Kubeweft is installed into, unless the settings say otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredObject:
-    """One TracingPolicy or LinkRule; ``resource`` is the plural name of its type."""
+    """One TracingPolicy or LinkRule; ``resource`` is the plural name of its type, ``created`` RFC 3339 in UTC."""
 
     resource: str
     name: str
     uid: str = ""
     version: str = ""
     generation: int = 0
+    created: str = ""
     spec: Mapping[str, Any] = field(default_factory=dict)
     status: Mapping[str, Any] = field(default_factory=dict)
 
@@ -32,6 +34,7 @@ class DeclaredObject:
             uid=metadata.get("uid", ""),
             version=metadata.get("resourceVersion", ""),
             generation=metadata.get("generation", 0),
+            created=metadata.get("creationTimestamp") or "",
             spec=body.get("spec") or {},
             status=body.get("status") or {},
         )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import kopf
 
+from kubeweft.control.admission.setting_up import Admission
 from kubeweft.control.handlers import build_registry, safe_settings
 from kubeweft.control.kopf_run import KopfRun
 from kubeweft.control.login import Login
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 Served = Callable[[], Awaitable[frozenset[str]]]
 
-STOP_LIMIT = 2.0
+STOP_LIMIT = 3.0
 BACKOFFS = (1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_AFTER = 60.0
 LOOK_EVERY = 2.0
@@ -42,7 +43,7 @@ class OperatorThread:
     """Runs Kopf until cancelled.
 
     ``login`` is called in Kopf's own event loop, so it must not use objects of another. ``served`` tells which of our
-    types the API server's discovery shows.
+    types the API server's discovery shows. With an ``admission``, policies and rules are checked before they are stored.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class OperatorThread:
         login: Login,
         *,
         served: Served,
+        admission: Admission | None = None,
         backoffs: tuple[float, ...] = BACKOFFS,
         settings: Callable[[], kopf.OperatorSettings] = safe_settings,
     ) -> None:
@@ -58,13 +60,14 @@ class OperatorThread:
         self._steering = steering
         self._login = login
         self._ask_served = served
+        self._admission = admission
         self._backoffs = backoffs
         self._settings = settings
         self._served = OURS
         self._news = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled; then Kopf is stopped, within two seconds."""
+        """Until cancelled; then Kopf is stopped, within three seconds."""
         for name, level in QUIETER.items():
             logging.getLogger(name).setLevel(level)
         failures = 0
@@ -86,7 +89,10 @@ class OperatorThread:
         loop = asyncio.get_running_loop()
         mailbox = Mailbox(self._steering, on_types=self._news.set)
         registry = build_registry(mailbox, self._login)
-        run = KopfRun(registry, self._settings(), self._login, on_end=lambda: _wake(loop, self._news))
+        settings = self._settings()
+        if self._admission is not None:
+            self._admission.set_up(registry, settings, self._login)
+        run = KopfRun(registry, settings, self._login, on_end=lambda: _wake(loop, self._news))
         try:
             return await self._watch_over(run)
         finally:

@@ -99,7 +99,8 @@ class Reporter:
         in_force = health.plan == compiled.plan
         for declared in objects:
             if declared.resource == LINK_RULES:
-                yield declared, link_rule_status(declared, now=now)
+                rule = compiled.rule_verdicts[declared.name]
+                yield declared, link_rule_status(declared, rule, health, in_force=in_force, now=now)
             else:
                 verdict = compiled.verdicts[declared.name]
                 yield declared, policy_status(declared, verdict, health, in_force=in_force, now=now)

@@ -27,18 +27,36 @@ class _Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
 
 class SecretRef(_Declared, frozen=True):
-    """A Secret in the namespace of the operator."""
+    """A Secret in the namespace of the operator, as a whole."""
 
     name: str
-    key: str = ""
+
+
+class KubeconfigRef(SecretRef, frozen=True):
+    """One key of a Secret, which holds a kubeconfig."""
+
+    key: str = "kubeconfig"
+
+
+class TokenRef(SecretRef, frozen=True):
+    """One key of a Secret, which holds a bearer token."""
+
+    key: str = "token"
+
+
+class AuthorityRef(SecretRef, frozen=True):
+    """One key of a Secret, which holds certificates of authorities."""
+
+    key: str = "ca.crt"
 
 
 class Cluster(_Declared, frozen=True):
     """One cluster to trace; without a kubeconfig the one the operator runs in."""
 
     name: str
-    kubeconfig_secret_ref: SecretRef | None = None
+    kubeconfig_secret_ref: KubeconfigRef | None = None
     context: str = ""
+    audit_token_secret_ref: TokenRef | None = None
     labels: dict[str, str] = {}
 
 
@@ -145,7 +163,7 @@ class Redaction(_Declared, frozen=True):
 
 
 class Sampling(_Declared, frozen=True):
-    """Which share of traces is kept."""
+    """Which share of whole traces leaves to exporters, and how fast at most."""
 
     percent: int = 100
     keep_errors: bool = True
@@ -153,17 +171,17 @@ class Sampling(_Declared, frozen=True):
 
 
 class Retention(_Declared, frozen=True):
-    """How long old versions are held."""
+    """How long spans stay in the embedded store, and how large it may grow; None: no limit by this policy."""
 
-    history: str | None = None
-    deleted_objects: str | None = None
+    max_age: str | None = None
+    max_bytes: str | int | None = None
 
 
 class Tls(_Declared, frozen=True):
     """How the connection to a receiver is secured."""
 
     mode: Literal["Disabled", "Enabled", "InsecureSkipVerify"] = "Enabled"
-    ca_secret_ref: SecretRef | None = None
+    ca_secret_ref: AuthorityRef | None = None
     cert_secret_ref: SecretRef | None = None
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kubeweft.control.cluster_states import ClusterState, watched
 from kubeweft.control.conditions import Condition, merge_conditions, state_of
 from kubeweft.control.health import Health
-from kubeweft.control.judging import exporters_of, judge_link_rule, judge_policy, types_of
+from kubeweft.control.judging import judge_policy
 from kubeweft.control.objects import DeclaredObject
+from kubeweft.control.rule_compiling import RuleVerdict
+from kubeweft.control.rule_judging import judge_link_rule, rule_counters
 from kubeweft.control.verdicts import Verdict
+from kubeweft.model.plan import Scope
 
 Status = dict[str, Any]
 
@@ -21,21 +25,27 @@ def policy_status(
     """The status of a TracingPolicy at the moment ``now`` (RFC 3339)."""
     known = policy.status.get("conditions") or []
     was_ready = state_of(known, "Ready", generation=policy.generation) == "True"
-    conditions = judge_policy(verdict, health, in_force=in_force, was_ready=was_ready)
+    judgement = judge_policy(verdict, health, in_force=in_force, was_ready=was_ready)
+    ready = sum(state.standing == "Working" for state in judgement.clusters)
     return {
-        **_common(policy, conditions, now),
-        "tracedResources": _watched(verdict, health),
-        "clusters": [_cluster(verdict, health, conditions)] if verdict.cluster else [],
+        **_common(policy, judgement.conditions, now),
+        "tracedResources": _watched(verdict.scope, judgement.clusters),
+        "clustersSummary": f"{ready}/{len(judgement.clusters)} ready" if judgement.clusters else "",
+        "clusters": [_cluster(verdict.scope, state) for state in judgement.clusters],
         "exporters": [
-            {"name": e.name.rpartition("/")[2], "ready": e.ready, "reason": e.reason}
-            for e in exporters_of(verdict, health.exporters)
+            {"name": e.name, "ready": e.ready, "reason": e.reason, "dropped": e.dropped}
+            for e in judgement.exporters
         ],
     }
 
 
-def link_rule_status(rule: DeclaredObject, *, now: str) -> Status:
-    """The status of a LinkRule."""
-    return _common(rule, judge_link_rule(), now)
+def link_rule_status(
+    rule: DeclaredObject, verdict: RuleVerdict, health: Health, *, in_force: bool, now: str
+) -> Status:
+    """The status of a LinkRule at the moment ``now`` (RFC 3339)."""
+    told = health.rules.get(rule.name)
+    conditions = judge_link_rule(verdict, told, in_force=in_force)
+    return {**_common(rule, conditions, now), **rule_counters(told)}
 
 
 def differs(wanted: Status, stored: Mapping[str, Any]) -> bool:
@@ -48,36 +58,29 @@ def differs_in_meaning(wanted: Status, stored: Mapping[str, Any]) -> bool:
     return _meaning(wanted) != _meaning(stored)
 
 
-def _common(declared: DeclaredObject, conditions: list[Condition], now: str) -> Status:
+def _common(declared: DeclaredObject, conditions: Sequence[Condition], now: str) -> Status:
     known = declared.status.get("conditions") or []
     merged = merge_conditions(known, conditions, generation=declared.generation, now=now)
     return {"observedGeneration": declared.generation, "conditions": merged}
 
 
-def _cluster(verdict: Verdict, health: Health, conditions: list[Condition]) -> Status:
-    reachable = next(c for c in conditions if c.type == "ClustersReachable")
+def _cluster(scope: Scope | None, state: ClusterState) -> Status:
     entry: Status = {
-        "name": verdict.cluster,
-        "ready": reachable.status == "True",
-        "reason": reachable.reason,
-        "watchedResources": _watched(verdict, health),
+        "name": state.use.name,
+        "ready": state.standing == "Working",
+        "reason": state.reason,
+        "watchedResources": _watched(scope, (state,)),
     }
-    if health.cluster_uid:
-        entry["uid"] = health.cluster_uid
-    if health.last_audit and verdict.scope and verdict.scope.audit:
-        at = datetime.datetime.fromtimestamp(health.last_audit // 1_000_000_000, datetime.UTC)
+    if state.uid:
+        entry["uid"] = state.uid
+    if state.last_audit:
+        at = datetime.datetime.fromtimestamp(state.last_audit // 1_000_000_000, datetime.UTC)
         entry["lastAuditTime"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     return entry
 
 
-def _watched(verdict: Verdict, health: Health) -> int:
-    scope = verdict.scope
-    if scope is None or not scope.objects:
-        return 0
-    return sum(
-        t.phase == "Watching" and scope.selects_type(t.group, t.resource)
-        for t in types_of(scope, health.types)
-    )
+def _watched(scope: Scope | None, states: Iterable[ClusterState]) -> int:
+    return len(watched(scope, states)) if scope is not None else 0
 
 
 def _meaning(status: Mapping[str, Any]) -> tuple[object, ...]:

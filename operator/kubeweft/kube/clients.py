@@ -6,12 +6,14 @@ The only write is the status of Kubeweft's own resources.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import importlib.metadata
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -187,6 +189,19 @@ async def cluster_uid(client: ApiClient, *, deadline: float = DEADLINE) -> str |
         )
     except (Forbidden, NotServed):
         return None
+
+
+async def read_secret(
+    client: ApiClient, namespace: str, name: str, *, deadline: float = DEADLINE
+) -> Mapping[str, bytes]:
+    """The content of one Secret by key; ``NotServed`` if there is none of this name, else an ``ApiFailure``."""
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets/{quote(name, safe='')}"
+    answer = await get_json(client, path, deadline=deadline)
+    data = answer.get("data") if isinstance(answer, dict) else None
+    try:
+        return {key: binascii.a2b_base64(value, strict_mode=True) for key, value in (data or {}).items()}
+    except (binascii.Error, TypeError, ValueError, AttributeError):
+        raise Unavailable(f"the content of the Secret {namespace}/{name} cannot be read") from None
 
 
 def collection_path(resource: ResourceType) -> str:

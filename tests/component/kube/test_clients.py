@@ -18,6 +18,7 @@ from kubeweft.kube.clients import (
     get_bytes,
     get_json,
     patch_status,
+    read_secret,
     whoami,
 )
 from kubeweft.model.references import ResourceType
@@ -150,3 +151,42 @@ current-context: a
     async with await connect_with(text.encode(), context="b") as client:
         assert await cluster_uid(client) == "u"
     assert server.asked[0].authorization == "Bearer tok"
+
+
+SECRET = "/api/v1/namespaces/kubeweft-system/secrets/kubeconfig"
+
+
+async def test_a_secret_is_read_by_its_name(server: FakeApiServer, client: ClusterClient) -> None:
+    server.script(SECRET, raw(b'{"kind":"Secret","data":{"kubeconfig":"a2V5","empty":"","bytes":"/wA="}}'))
+    content = await read_secret(client, "kubeweft-system", "kubeconfig")
+    assert content == {"kubeconfig": b"key", "empty": b"", "bytes": b"\xff\x00"}
+    assert (server.asked[0].method, server.asked[0].path) == ("GET", SECRET)
+    for body in (b'{"kind":"Secret"}', b'{"kind":"Secret","data":null}'):
+        server.script(SECRET, raw(body))
+        assert await read_secret(client, "kubeweft-system", "kubeconfig") == {}
+
+
+@pytest.mark.parametrize(("code", "failure"), [(404, failures.NotServed), (403, failures.Forbidden)])
+async def test_a_secret_that_is_not_there_and_one_that_may_not_be_read_are_told_apart(
+    server: FakeApiServer, client: ClusterClient, code: int, failure: type[failures.ApiFailure]
+) -> None:
+    server.script(SECRET, answer(code))
+    with pytest.raises(failure):
+        await read_secret(client, "kubeweft-system", "kubeconfig")
+
+
+@pytest.mark.parametrize("data", ['"text"', '{"a":"*"}', '{"a":1}', '{"a":"a2V5a"}', '{"a":"é"}'])
+async def test_the_content_of_a_broken_secret_is_not_quoted(
+    server: FakeApiServer, client: ClusterClient, data: str
+) -> None:
+    server.script(SECRET, raw(f'{{"kind":"Secret","data":{data}}}'.encode()))
+    with pytest.raises(failures.Unavailable, match="kubeweft-system/kubeconfig cannot be read") as caught:
+        await read_secret(client, "kubeweft-system", "kubeconfig")
+    assert "a2V5a" not in str(caught.value)
+
+
+async def test_the_name_of_a_secret_leads_nowhere_else(server: FakeApiServer, client: ClusterClient) -> None:
+    with pytest.raises(failures.NotServed):
+        await read_secret(client, "kubeweft-system", "../configmaps/x?y=z")
+    assert server.asked[0].path == "/api/v1/namespaces/kubeweft-system/secrets/../configmaps/x?y=z"
+    assert server.asked[0].query == {}

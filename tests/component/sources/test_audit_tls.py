@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from audit_events import audit_event, audit_parser, event_list
+from audited_cluster import AuditedByTest
 from kubeweft.model.errors import UserError
 from kubeweft.model.observations import EventSeen, Request
 from kubeweft.sources.audit.credentials import ServingCertificate
+from kubeweft.sources.audit.senders import Senders
 from kubeweft.sources.audit.webhook import AuditWebhook
-from kubeweft.sources.events.pending import Pending
 
 ANYBODY = ssl.create_default_context()
 ANYBODY.check_hostname = False
@@ -66,10 +67,10 @@ async def webhook(tmp_path: Path) -> AsyncIterator[AuditWebhook]:
     async def deliver(_observations: Sequence[Request | EventSeen]) -> None:
         """Durable at once."""
 
+    audited = AuditedByTest(lambda: parser, deliver)
     running = AuditWebhook(
-        parser=lambda: parser,
-        deliver=deliver,
-        pending=Pending(),
+        senders=Senders("local"),
+        audited=lambda _: audited,
         certificate=ServingCertificate(tmp_path / "tls.crt", tmp_path / "tls.key"),
     )
     await running.start("127.0.0.1", 0)

@@ -17,6 +17,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from audit_events import audit_event, audit_parser, event_list, event_written, kubernetes_event
+from audited_cluster import AuditedByTest
 from kubeweft.model.errors import NotNow, UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import EventSeen, Request
@@ -25,8 +26,8 @@ from kubeweft.model.references import ResourceType
 from kubeweft.sources.audit.admission import MEBIBYTE, Limits
 from kubeweft.sources.audit.credentials import BearerToken
 from kubeweft.sources.audit.parsing import AuditParser
+from kubeweft.sources.audit.senders import Senders
 from kubeweft.sources.audit.webhook import AuditWebhook
-from kubeweft.sources.events.pending import Pending
 
 GOOD = event_list(audit_event())
 TOKEN = {"Authorization": "Bearer s3cret"}
@@ -105,10 +106,11 @@ async def run() -> AsyncIterator[Run]:
     started: list[Running] = []
 
     async def start(*, token: BearerToken | None = None, limits: Limits | None = None) -> Running:
-        store, pending, kinds = Store(), Pending(), Kinds()
+        store, kinds = Store(), Kinds()
         parsers = [audit_parser(kinds=kinds)]
+        audited = AuditedByTest(lambda: parsers[-1], store.deliver)
         webhook = AuditWebhook(
-            parser=lambda: parsers[-1], deliver=store.deliver, pending=pending, token=token, limits=limits
+            senders=Senders("local", token=token), audited=lambda _: audited, limits=limits
         )
         await webhook.start("127.0.0.1", 0)
         client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
@@ -213,7 +215,7 @@ async def test_without_the_token_nobody_is_let_in(
     running = await run(token=token)
     before = REGISTRY.get_sample_value("kubeweft_audit_bytes_total")
     status, told, _ = await running.post(GOOD, headers=header)
-    assert (status, told) == (401, {"error": "a valid bearer token is needed"})
+    assert (status, told) == (401, {"error": "a valid bearer token or client certificate is needed"})
     assert REGISTRY.get_sample_value("kubeweft_audit_bytes_total") == before
     assert running.store.batches == []
     status, _, _ = await running.post(GOOD, headers=TOKEN)
@@ -364,7 +366,8 @@ async def test_chunks_that_are_no_http_are_answered(run: Run, caplog: pytest.Log
 
 async def test_an_address_in_use_is_a_clear_error(run: Run) -> None:
     running = await run()
-    other = AuditWebhook(parser=audit_parser, deliver=running.store.deliver, pending=Pending())
+    audited = AuditedByTest(audit_parser, running.store.deliver)
+    other = AuditWebhook(senders=Senders("local"), audited=lambda _: audited)
     with pytest.raises(UserError, match="--audit-listen"):
         await other.start("127.0.0.1", running.webhook.port)
     await other.close()

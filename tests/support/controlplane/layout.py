@@ -91,12 +91,15 @@ class Ports:
 class AuditSettings:
     """How the API server audits; the log file is always written, the webhook only when it has a URL.
 
-    An https webhook must show a certificate of the control plane's own authority, as `Layout.webhook_certificate` is.
+    An https webhook must show a certificate of `webhook_authority`, or else of the control plane's own authority, as
+    `Layout.webhook_certificate` is. The API server shows `webhook_client`, if there is one.
     """
 
     policy: Path = DEFAULT_POLICY
     webhook: str | None = None
     webhook_token: str | None = None
+    webhook_authority: Path | None = None
+    webhook_client: KeyPair | None = None
     log_megabytes: int = 2000  # before it rotates: readers of a whole run want one file
 
 

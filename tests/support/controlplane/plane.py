@@ -33,7 +33,8 @@ class ControlPlane:
     """A control plane in a folder, as a context manager or by `start` and `stop`.
 
     `fresh` (the default) begins with an empty cluster; otherwise etcd's data, the certificates and the audit log of an
-    earlier run in the same folder go on. `nodes` needs `controllers`.
+    earlier run in the same folder go on. `nodes` needs `controllers`; without them it is etcd and kube-apiserver alone.
+    Another `audit_webhook_authority` than its own may have issued the webhook's certificate.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class ControlPlane:
         nodes: int = 2,
         audit_webhook: str | None = None,
         audit_webhook_token: str | None = None,
+        audit_webhook_authority: Path | None = None,
+        audit_webhook_client: KeyPair | None = None,
         audit_policy: Path | None = None,
         controllers: bool = True,
         fresh: bool = True,
@@ -54,7 +57,12 @@ class ControlPlane:
                 "kube-apiserver sends a token over https only: give an https audit webhook, or no token. "
                 "The listener's certificate will be pki/audit-webhook.crt (and .key) in the control plane's folder."
             )
-        audit = AuditSettings(webhook=audit_webhook, webhook_token=audit_webhook_token)
+        audit = AuditSettings(
+            webhook=audit_webhook,
+            webhook_token=audit_webhook_token,
+            webhook_authority=audit_webhook_authority,
+            webhook_client=audit_webhook_client,
+        )
         if audit_policy is not None:
             audit = dataclasses.replace(audit, policy=audit_policy)
         self._settings = PlaneSettings(

@@ -98,8 +98,14 @@ def _write_settings(layout: Layout, settings: PlaneSettings, authority: Authorit
             layout.webhook_certificate.certificate.stem, names=("localhost",), addresses=("127.0.0.1",)
         )
         path = layout.settings / "audit-webhook.yaml"
-        ca = authority.files.certificate if audit.webhook.startswith("https:") else None
-        kubeconfigs.write_webhook(path, url=audit.webhook, token=audit.webhook_token, authority=ca)
+        own = authority.files.certificate if audit.webhook.startswith("https:") else None
+        kubeconfigs.write_webhook(
+            path,
+            url=audit.webhook,
+            token=audit.webhook_token,
+            authority=audit.webhook_authority or own,
+            client=audit.webhook_client,
+        )
     if settings.tracing is not None:
         tracing = {
             "apiVersion": "apiserver.config.k8s.io/v1",

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 from kubernetes_asyncio.client.api_client import ApiClient
 from prometheus_client import CollectorRegistry, generate_latest
 
-from kubeweft.app.collecting import is_watched
+from kubeweft.app.collecting import Collector, is_watched
 from kubeweft.app.health import health_of
-from kubeweft.app.metrics import ProcessCollector
-from kubeweft.control.health import ExporterHealth, Health, TypeHealth
+from kubeweft.app.membership import NO_TROUBLE, Member, Trouble
+from kubeweft.app.metrics import MOST_CLUSTERS, OTHERS, ProcessCollector
+from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, RuleHealth, TypeHealth
 from kubeweft.export.standing import ExporterState
-from kubeweft.kube.cluster_watch import ClusterHealth, ClusterWatch
+from kubeweft.kube import cluster_watch
+from kubeweft.kube.cluster_watch import ClusterWatch
 from kubeweft.kube.discovery import Discovered
 from kubeweft.kube.receiving import Receiver
 from kubeweft.kube.watch_state import Phase, ReflectorState
+from kubeweft.links.statistics import RuleStatistics
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import Plan, Scope
 from kubeweft.model.references import ResourceType
 from kubeweft.model.selectors import ResourcePattern
 from kubeweft.store.interfaces import StoreStatistics
+from kubeweft.store.retention import RetentionStatistics
 
 STORE = StoreStatistics(
     spans=70,
@@ -34,6 +39,9 @@ STORE = StoreStatistics(
     max_pending=100,
     full=False,
 )
+
+
+RETAINED = RetentionStatistics(windows=3, spans=40, held_windows=2, seconds=0.5, runs=1, refused=0)
 
 
 def type_of(group: str, resource: str) -> ResourceType:
@@ -57,8 +65,10 @@ class Watch(ClusterWatch):
         self._message = message
 
     @property
-    def health(self) -> ClusterHealth:
-        return ClusterHealth(reachable=not self._message, message=self._message, since=1, stale=(), crashes=0)
+    def health(self) -> cluster_watch.ClusterHealth:
+        return cluster_watch.ClusterHealth(
+            reachable=not self._message, message=self._message, since=1, stale=(), crashes=0
+        )
 
     @property
     def discovered(self) -> Discovered:
@@ -71,13 +81,51 @@ class Watch(ClusterWatch):
         }
 
 
+class Cluster(Member):
+    """A cluster that is as the test says; without a watch it is not traced now."""
+
+    def __init__(
+        self,
+        name: str,
+        watch: ClusterWatch | None,
+        *,
+        plan: Plan,
+        trouble: Trouble = NO_TROUBLE,
+        told: bool = True,
+    ) -> None:
+        self.name = name
+        self.uid = f"uid-{name}"
+        self.trouble = trouble
+        self.settled = asyncio.Event()
+        self._plan = plan
+        self.collector = None
+        if watch is not None:
+            self.collector = Collector.__new__(Collector)
+            self.collector.watch = watch
+        if told:
+            self.settled.set()
+
+
 def health(
-    watch: ClusterWatch, *, plan: Plan | None = None, store: StoreStatistics = STORE, **exporters: str
+    watch: ClusterWatch,
+    *others: Cluster,
+    plan: Plan | None = None,
+    store: StoreStatistics = STORE,
+    **exporters: str,
 ) -> Health:
     states = {name: replace(ExporterState(), reason=reason) for name, reason in exporters.items()}  # type: ignore[arg-type]
     return health_of(
-        plan=plan or Plan(), watch=watch, exporters=states, store=store, cluster_uid="u", last_audit=5
+        plan=plan or Plan(),
+        members=[Cluster("local", watch, plan=plan or Plan()), *others],
+        last_audit=lambda name: 5 if name == "local" else 0,
+        exporters=states,
+        store=store,
+        rules={"owner": RuleStatistics(matched=3, resolved=2, unresolved=1, first_error="no")},
     )
+
+
+def local(watch: ClusterWatch, *, plan: Plan | None = None) -> ClusterHealth:
+    return health(watch, plan=plan).clusters["local"]
 
 
 def test_every_phase_that_somebody_can_do_something_about_is_told() -> None:
@@ -90,7 +138,7 @@ def test_every_phase_that_somebody_can_do_something_about_is_told() -> None:
             type_of("", "nodes"): Phase.STOPPED,
         }
     )
-    assert health(watch).types == (
+    assert local(watch).types == (
         TypeHealth("", "pods", "Watching", "is Watching"),
         TypeHealth("", "secrets", "Forbidden", "is Forbidden"),
         TypeHealth("", "events", "Failing", "is BackingOff"),
@@ -99,7 +147,7 @@ def test_every_phase_that_somebody_can_do_something_about_is_told() -> None:
 
 def test_types_that_are_about_to_be_watched_are_being_listed() -> None:
     watch = Watch({PODS: Phase.WATCHING}, PODS, SECRETS, EVENTS, NEW_EVENTS)
-    told = [(str(one), one.phase) for one in health(watch).types]
+    told = [(str(one), one.phase) for one in local(watch).types]
     assert told == [("pods", "Watching"), ("secrets", "Listing"), ("events", "Listing")]
 
 
@@ -108,7 +156,7 @@ def test_types_that_no_policy_wants_are_not() -> None:
         policy="p", resources=(ResourcePattern(frozenset({""}), frozenset({"pods"})),), events=False
     )
     watch = Watch({}, PODS, SECRETS, EVENTS)
-    assert [str(one) for one in health(watch, plan=Plan(scopes=(only_pods,))).types] == ["pods"]
+    assert [str(one) for one in local(watch, plan=Plan(scopes=(only_pods,))).types] == ["pods"]
 
 
 @pytest.mark.parametrize(
@@ -128,12 +176,32 @@ def test_events_are_watched_under_one_of_their_two_names(
 
 
 def test_a_cluster_that_has_not_been_asked_yet_is_not_called_unreachable() -> None:
-    assert health(Watch(message="connection refused")).unreachable == "connection refused"
+    assert local(Watch(message="connection refused")).unreachable == "connection refused"
     fresh = ClusterWatch(
         ApiClient.__new__(ApiClient), wanted=lambda _: True, receiver_for=no_receiver, on_discovered=print
     )
     assert fresh.health.message
-    assert health(fresh).unreachable == ""
+    assert local(fresh).unreachable == ""
+
+
+def test_each_cluster_is_told_by_itself() -> None:
+    lost = Cluster("lost", Watch({PODS: Phase.BACKING_OFF}), plan=Plan(), trouble=Trouble(message="refused"))
+    broken = Cluster("broken", None, plan=Plan(), trouble=Trouble("InvalidKubeconfig", "no YAML"))
+    twin = Cluster("twin", None, plan=Plan(), trouble=Trouble("WrongCluster", "this is 'local'"))
+    silent = Cluster("silent", None, plan=Plan(), told=False)
+    told = health(Watch({PODS: Phase.WATCHING}), lost, broken, twin, silent).clusters
+    assert set(told) == {"local", "lost", "broken", "twin"}
+    assert (told["local"].uid, told["local"].unreachable, told["local"].last_audit) == ("uid-local", "", 5)
+    assert (told["lost"].unreachable, told["lost"].reason) == ("refused", "Unreachable")
+    assert [str(one) for one in told["lost"].types] == ["pods"]
+    assert (told["broken"].unreachable, told["broken"].reason) == ("no YAML", "InvalidKubeconfig")
+    assert told["twin"].unreachable == "this is 'local'"
+
+
+def test_what_rules_do_is_told_by_name() -> None:
+    assert health(Watch()).rules == {
+        "owner": RuleHealth(matched=3, resolved=2, unresolved=1, first_error="no")
+    }
 
 
 def no_receiver(_: ResourceType) -> Receiver:
@@ -157,11 +225,36 @@ def test_metrics_are_read_when_they_are_asked_for() -> None:
     registry = CollectorRegistry()
     store = [STORE]
     watch = Watch({PODS: Phase.WATCHING, SECRETS: Phase.WATCHING, EVENTS: Phase.FORBIDDEN})
-    registry.register(ProcessCollector(store=lambda: store[0], health=lambda: health(watch)))
+    registry.register(
+        ProcessCollector(store=lambda: store[0], health=lambda: health(watch), retention=lambda: RETAINED)
+    )
     store[0] = replace(STORE, spans=71, full=True)
     lines = generate_latest(registry).decode().splitlines()
     assert "kubeweft_store_spans 71.0" in lines
     assert "kubeweft_store_full 1.0" in lines
+    assert "kubeweft_retention_removed_spans_total 40.0" in lines
+    assert "kubeweft_retention_held_windows 2.0" in lines
     assert "kubeweft_store_pending_spans 7.0" in lines
     assert 'kubeweft_watched_resources{phase="Watching"} 2.0' in lines
     assert 'kubeweft_watched_resources{phase="Forbidden"} 1.0' in lines
+    assert 'kubeweft_cluster_reachable{cluster="local"} 1.0' in lines
+    assert 'kubeweft_cluster_watched_resources{cluster="local",phase="Watching"} 2.0' in lines
+
+
+def test_the_labels_of_metrics_do_not_grow_with_the_number_of_clusters() -> None:
+    registry = CollectorRegistry()
+    watch = Watch({PODS: Phase.WATCHING})
+    others = [
+        Cluster(f"c{number}", watch, plan=Plan(), trouble=Trouble(message="x" * (number == 150)))
+        for number in range(200)
+    ]
+    registry.register(
+        ProcessCollector(
+            store=lambda: STORE, health=lambda: health(watch, *others), retention=lambda: RETAINED
+        )
+    )
+    lines = generate_latest(registry).decode().splitlines()
+    assert sum(line.startswith("kubeweft_cluster_reachable{") for line in lines) == MOST_CLUSTERS + 1
+    assert f'kubeweft_cluster_reachable{{cluster="{OTHERS}"}} 0.0' in lines
+    assert f'kubeweft_cluster_watched_resources{{cluster="{OTHERS}",phase="Watching"}} 101.0' in lines
+    assert 'kubeweft_watched_resources{phase="Watching"} 201.0' in lines

@@ -9,9 +9,11 @@ from kubeweft.control.compiling import Compiled, Installation, compile_policies
 from kubeweft.control.objects import POLICIES, DeclaredObject
 from kubeweft.control.schema import PolicySpec, read_policy, seconds
 from kubeweft.model.errors import BadInput
-from kubeweft.model.plan import Exporter, Plan, Scope, ValuePattern
+from kubeweft.model.plan import AuditInlet, Exporter, Plan, Scope, ValuePattern
 from kubeweft.model.references import ObjectKey
-from kubeweft.model.selectors import EVERYTHING
+from kubeweft.model.selectors import EVERYTHING, LabelSelector, Requirement
+
+ALL_INLETS_IN_ORDER: tuple[AuditInlet, ...] = ("Webhook", "LogFile")
 
 
 def policy(name: str = "p", spec: Mapping[str, Any] | None = None) -> DeclaredObject:
@@ -32,165 +34,38 @@ def exporter(**otlp: Any) -> dict[str, Any]:
     return {"exporters": [{"name": "x", "otlp": {"endpoint": "jaeger:4317", **otlp}}]}
 
 
+def scope(policy: str = "p", **differing: Any) -> Scope:
+    """What an empty spec selects."""
+    usual: dict[str, Any] = {"clusters": frozenset({"local"}), "inlets": frozenset({"Webhook"})}
+    return Scope(policy=policy, **{**usual, **differing})
+
+
 def pods_key(namespace: str = "shop") -> ObjectKey:
     return ObjectKey("local", "", "pods", namespace, "x")
-
-
-# ------------------------------------------------------------------------------------------------ what is refused
-
-REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
-    (
-        "kubeconfig",
-        {"clusters": [{"name": "eu", "kubeconfigSecretRef": {"name": "s"}}]},
-        "Unsupported",
-        "kubeconfigSecretRef",
-    ),
-    (
-        "two clusters",
-        {"clusters": [{"name": "local"}, {"name": "eu", "kubeconfigSecretRef": {"name": "s"}}]},
-        "Unsupported",
-        "spec.clusters: only the cluster",
-    ),
-    ("other cluster", {"clusters": [{"name": "eu"}]}, "InvalidSpec", "is called 'local'"),
-    ("no cluster", {"clusters": []}, "InvalidSpec", "spec.clusters: must not be empty"),
-    ("context", {"clusters": [{"name": "local", "context": "c"}]}, "Unsupported", "context"),
-    ("labels", {"clusters": [{"name": "local", "labels": {"a": "b"}}]}, "Unsupported", "labels"),
-    ("sampling", {"sampling": {"percent": 50}}, "Unsupported", "spec.sampling.percent"),
-    (
-        "cap",
-        {"sampling": {"percent": 100, "maxSpansPerSecond": 10}},
-        "Unsupported",
-        "maxSpansPerSecond",
-    ),
-    ("history", {"retention": {"history": "2h"}}, "Unsupported", "spec.retention.history"),
-    ("deleted", {"retention": {"deletedObjects": "2h"}}, "Unsupported", "deletedObjects"),
-    ("priority", {"priority": 3}, "Unsupported", "spec.priority"),
-    ("namespaces by label", {"match": {"namespaceSelector": {}}}, "Unsupported", "namespaceSelector"),
-    (
-        "objects by label",
-        {"match": {"objectSelector": {"matchLabels": {"a": "b"}}}},
-        "Unsupported",
-        "objectSelector",
-    ),
-    (
-        "expressions",
-        {"match": {"matchConditions": [{"name": "n", "expression": "true"}]}},
-        "Unsupported",
-        "matchConditions",
-    ),
-    ("metadata only", {"sources": {"objects": {"mode": "Metadata"}}}, "Unsupported", "objects.mode"),
-    ("log file", {"sources": {"audit": {"mode": "LogFile"}}}, "Unsupported", "kubeweft import"),
-    (
-        "subresource",
-        {"match": {"excludeResources": [{"apiGroups": [""], "resources": ["pods/status"]}]}},
-        "Unsupported",
-        "pods/status",
-    ),
-    (
-        "kind for a resource",
-        {"match": {"resources": [{"apiGroups": [""], "resources": ["Pod"]}]}},
-        "InvalidSpec",
-        "'Pod' is no plural resource name",
-    ),
-    (
-        "glob",
-        {"match": {"resources": [{"apiGroups": ["*.io"], "resources": ["*"]}]}},
-        "InvalidSpec",
-        "'*.io' is no API group",
-    ),
-    ("headers", exporter(headersSecretRef={"name": "s"}), "Unsupported", "headersSecretRef"),
-    ("authority", exporter(tls={"caSecretRef": {"name": "s"}}), "Unsupported", "tls.caSecretRef"),
-    ("client certificate", exporter(tls={"certSecretRef": {"name": "s"}}), "Unsupported", "certSecretRef"),
-    ("no port", exporter(endpoint="jaeger"), "InvalidSpec", "exporters[x].otlp.endpoint"),
-    ("no URL", exporter(protocol="HTTPProtobuf"), "InvalidSpec", "exporters[x].otlp.endpoint"),
-    ("password", exporter(endpoint="grpc://u:canary@h:1"), "InvalidSpec", "exporters[x].otlp.endpoint"),
-    (
-        "TLS and none",
-        exporter(endpoint="https://h", protocol="HTTPProtobuf", tls={"mode": "Disabled"}),
-        "InvalidSpec",
-        "tls.mode",
-    ),
-    ("no time", exporter(timeout="0s"), "InvalidSpec", "timeout: must be from 100ms"),
-    ("hours", exporter(timeout="1h"), "InvalidSpec", "timeout: must be from 100ms"),
-    ("unset member", {"exporters": [{"name": "x"}]}, "InvalidSpec", "must be set when 'type' is OTLP"),
-    ("path", {"diff": {"ignorePaths": ["spec..x"]}}, "InvalidExpression", "spec.diff.ignorePaths"),
-    (
-        "regex",
-        {"redaction": {"patterns": [{"name": "n", "regex": r"(a)\1"}]}},
-        "InvalidExpression",
-        "backreferences",
-    ),
-    (
-        "identity",
-        {"redaction": {"fields": [{"name": "n", "path": "metadata.uid"}]}},
-        "InvalidSpec",
-        "'metadata.uid' is part of what an object is known by",
-    ),
-    (
-        "all metadata",
-        {"redaction": {"fields": [{"name": "n", "path": "metadata[*]"}]}},
-        "InvalidSpec",
-        "known by",
-    ),
-    ("kind", {"redaction": {"fields": [{"name": "n", "path": "kind"}]}}, "InvalidSpec", "known by"),
-    ("newer field", {"futureField": 1}, "InvalidSpec", "which this version of Kubeweft does not know"),
-    ("window", {"window": {"maxDuration": "30m"}}, "InvalidSpec", "window"),
-    ("wrong type", {"match": {"namespaces": "shop"}}, "InvalidSpec", "spec.match.namespaces"),
-]
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason", "message"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
-)
-def test_what_is_not_done_is_refused_with_its_field(spec: dict[str, Any], reason: str, message: str) -> None:
-    result = compiled(policy(spec=spec))
-    verdict = result.verdicts["p"]
-    assert not verdict.accepted
-    assert verdict.refusal == reason
-    assert message in verdict.message
-    assert "canary" not in verdict.message
-    assert verdict.scope is None
-    assert result.plan.scopes == ()
-    assert result.plan.exporters == ()
-
-
-def test_all_problems_are_told_at_once_and_the_gravest_is_the_reason() -> None:
-    spec = {
-        "priority": 1,
-        "sampling": {"percent": 1},
-        "redaction": {"patterns": [{"name": "n", "regex": "("}]},
-        **exporter(timeout="9h"),
-    }
-    verdict = compiled(policy(spec=spec)).verdicts["p"]
-    assert verdict.refusal == "InvalidSpec"
-    for field in ("spec.priority", "spec.sampling.percent", "patterns[n]", "timeout"):
-        assert field in verdict.message
-
-
-def test_a_long_list_of_problems_is_cut_and_counted() -> None:
-    names = [f"Wrong{n}" for n in range(30)]
-    spec = {"match": {"resources": [{"apiGroups": [""], "resources": names}]}}
-    verdict = compiled(policy(spec=spec)).verdicts["p"]
-    assert "and 20 more" in verdict.message
-    assert len(verdict.message) < 2000
-
-
-def test_settings_that_change_nothing_are_accepted() -> None:
-    spec = {
-        "sampling": {"percent": 100, "keepErrors": False},
-        "match": {"resources": [], "namespaces": []},
-        "retention": {},
-        "priority": 0,
-    }
-    assert plan_of(spec).scopes == (Scope(policy="p"),)
 
 
 # ------------------------------------------------------------------------------------------------ what is built
 
 
+def test_settings_that_change_nothing_are_accepted() -> None:
+    spec = {
+        "sampling": {"percent": 100, "keepErrors": False},
+        "match": {
+            "resources": [],
+            "namespaces": [],
+            "namespaceSelector": {},
+            "objectSelector": {"matchLabels": {}, "matchExpressions": []},
+            "matchConditions": [],
+        },
+        "retention": {},
+        "priority": 7,
+    }
+    assert plan_of(spec) == plan_of({})
+
+
 def test_an_empty_spec_traces_everything() -> None:
     plan = plan_of({})
-    assert plan.scopes == (Scope(policy="p"),)
+    assert plan.scopes == (scope(),)
     assert plan.scopes[0].resources == (EVERYTHING,)
     assert plan.ignore_paths == {("metadata", "managedFields"), ("metadata", "resourceVersion")}
     assert plan.exporters == ()
@@ -290,7 +165,7 @@ def test_an_exporter_with_all_its_options() -> None:
         timeout=90.0,
         insecure=False,
         verify=False,
-        scopes=(Scope(policy="p", namespaces=frozenset({"shop"})),),
+        scopes=(scope(namespaces=frozenset({"shop"})),),
     )
 
 
@@ -373,7 +248,7 @@ def test_omitting_comes_before_digesting_where_paths_overlap() -> None:
 def test_a_refused_policy_selects_nothing_but_goes_on_redacting() -> None:
     private = {"redaction": {"fields": [{"name": "n", "path": "data.x"}], "userIdentity": "Omit"}}
     before = compiled(policy("a", private), policy("b")).plan
-    result = compiled(policy("a", {**private, "sampling": {"percent": 5}}), policy("b"))
+    result = compiled(policy("a", {**private, "clusters": []}), policy("b"))
     assert [s.policy for s in result.plan.scopes] == ["b"]
     assert result.plan.redaction == before.redaction
     assert result.verdicts["b"].accepted
@@ -403,12 +278,12 @@ def test_exporters_of_the_same_name_stay_apart_and_get_their_own_scope() -> None
 
 def test_without_any_policy_the_installation_decides() -> None:
     everything = compiled(without_policy="everything").plan
-    assert everything.scopes == (Scope(policy=""),)
+    assert everything.scopes == (scope("", inlets=frozenset({"Webhook", "LogFile"})),)
     assert everything.ignore_paths == plan_of({}).ignore_paths
     assert compiled(without_policy="nothing").plan.scopes == ()
 
 
-@pytest.mark.parametrize("spec", [{"suspend": True}, {"priority": 1}, {"unknown": 1}])
+@pytest.mark.parametrize("spec", [{"suspend": True}, {"clusters": []}, {"unknown": 1}])
 def test_a_policy_without_effect_does_not_bring_the_default_back(spec: dict[str, Any]) -> None:
     assert compiled(policy(spec=spec), without_policy="everything").plan.scopes == ()
 
@@ -424,7 +299,8 @@ def test_installed_exporters_get_everything_besides_those_of_policies() -> None:
 def test_the_local_cluster_goes_by_its_name_or_as_local(name: str) -> None:
     result = compiled(policy(spec={"clusters": [{"name": name}]}), cluster="prod-eu")
     assert result.verdicts["p"].accepted
-    assert result.verdicts["p"].cluster == name
+    assert result.verdicts["p"].clusters == ((name, "prod-eu"),)
+    assert result.plan.scopes[0].clusters == {"prod-eu"}
 
 
 def test_a_spec_is_not_changed_by_compiling() -> None:
@@ -441,3 +317,62 @@ def test_unknown_fields_are_refused(name: str) -> None:
 
 def test_an_empty_spec_reads_as_the_defaults() -> None:
     assert read_policy({}) == PolicySpec()
+
+
+# ------------------------------------------------------------------------------------------------ content and inlets
+
+
+def test_labels_and_expressions_become_part_of_the_scope() -> None:
+    (made,) = plan_of(
+        {
+            "match": {
+                "namespaceSelector": {"matchLabels": {"team": "shop"}},
+                "objectSelector": {
+                    "matchLabels": {"b": "2", "a": "1"},
+                    "matchExpressions": [
+                        {"key": "tier", "operator": "NotIn", "values": ["test"]},
+                        {"key": "example.com/owner", "operator": "Exists"},
+                    ],
+                },
+                "matchConditions": [{"name": "n", "expression": "object.metadata.name != cluster.name"}],
+            }
+        }
+    ).scopes
+    assert made.namespace_selector == LabelSelector((Requirement("team", "In", frozenset({"shop"})),))
+    assert made.object_selector is not None
+    assert made.object_selector.matches({"a": "1", "b": "2", "example.com/owner": "ann"})
+    assert not made.object_selector.matches({"a": "1", "b": "2"})
+    assert not made.object_selector.matches({"a": "1", "b": "2", "example.com/owner": "x", "tier": "test"})
+    assert made.conditions == (("n", "object.metadata.name != cluster.name"),)
+    assert made.looks_into_objects
+
+
+def test_namespaces_are_selected_by_label_without_watching_objects() -> None:
+    spec = {
+        "match": {"namespaceSelector": {"matchLabels": {"team": "shop"}}},
+        "sources": {"objects": {"mode": "Disabled"}},
+    }
+    plan = plan_of(spec)
+    assert plan.wants_type("", "namespaces")
+    assert not plan.wants_type("", "pods")
+
+
+def test_metadata_is_enough_only_if_it_is_for_everybody() -> None:
+    metadata = policy("a", {"sources": {"objects": {"mode": "Metadata"}}})
+    assert compiled(metadata).plan.wants_metadata_only("", "pods")
+    assert not compiled(metadata, policy("b")).plan.wants_metadata_only("", "pods")
+
+
+@pytest.mark.parametrize(
+    ("mode", "webhook", "log_file"),
+    [("Webhook", True, False), ("LogFile", False, True), ("Disabled", False, False)],
+)
+def test_requests_come_by_the_inlet_that_the_policy_names(
+    mode: str, *, webhook: bool, log_file: bool
+) -> None:
+    plan = plan_of({"sources": {"audit": {"mode": mode}}})
+    found = [
+        plan.wants_request(pods_key(), verb="create", user="ann", inlet=inlet)
+        for inlet in ALL_INLETS_IN_ORDER
+    ]
+    assert found == [webhook, log_file]

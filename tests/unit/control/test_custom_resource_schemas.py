@@ -90,6 +90,9 @@ def test_names_and_versions(plural: str) -> None:
 def test_everything_is_bounded(plural: str) -> None:
     """Else CEL rules become too expensive, and a single object could be of any size."""
     for path, part in parts(schema_of(plural)):
+        if part.get("x-kubernetes-int-or-string"):
+            assert {"maxLength", "pattern", "minimum", "maximum"} <= part.keys(), path
+            continue
         kind = part["type"]
         if path.startswith(".metadata") or path in (".apiVersion", ".kind"):
             continue
@@ -117,14 +120,22 @@ def test_defaults_are_spelled_out_and_valid(plural: str) -> None:
 
 def test_our_reading_has_the_defaults_of_the_schema() -> None:
     schema = schema_of("tracingpolicies")["properties"]["spec"]
-    assert read_policy(with_defaults(schema, {})) == read_policy({}) == PolicySpec()
+    assert with_defaults(schema, {}) == schema["default"]
+    assert read_policy(schema["default"]) == read_policy({}) == PolicySpec()
 
 
 def test_nested_defaults_are_the_same_too() -> None:
     schema = schema_of("tracingpolicies")["properties"]["spec"]
     spec = {
-        "clusters": [{"name": "local"}],
-        "exporters": [{"name": "x", "otlp": {"endpoint": "h:1"}}],
+        "clusters": [
+            {"name": "local"},
+            {"name": "eu", "kubeconfigSecretRef": {"name": "k"}, "auditTokenSecretRef": {"name": "t"}},
+        ],
+        "exporters": [
+            {"name": "x", "otlp": {"endpoint": "h:1"}},
+            {"name": "y", "otlp": {"endpoint": "h:1", "tls": {"caSecretRef": {"name": "c"}}}},
+        ],
+        "retention": {},
         "sources": {"audit": {}, "objects": {}, "events": {}},
         "redaction": {"fields": [{"name": "n", "path": "data"}]},
         "sampling": {},
@@ -133,7 +144,14 @@ def test_nested_defaults_are_the_same_too() -> None:
     assert read_policy(with_defaults(schema, spec)) == read_policy(spec)
 
 
+@pytest.mark.parametrize("size", ["10Gi", "500M", "1.5Ti", "1048576", 1048576, "2k"])
+def test_sizes_that_kubernetes_writes_fit_the_schema(size: str | int) -> None:
+    schema = schema_of("tracingpolicies")["properties"]["spec"]["properties"]["retention"]
+    jsonschema.validate({"maxBytes": size}, strict(schema))
+
+
 def test_a_policy_needs_nothing_and_knows_no_window() -> None:
+    assert "required" not in schema_of("tracingpolicies")
     schema = schema_of("tracingpolicies")["properties"]["spec"]
     assert "required" not in schema
     assert "window" not in schema["properties"]
@@ -145,6 +163,10 @@ def test_a_policy_needs_nothing_and_knows_no_window() -> None:
 def test_the_columns_that_people_see() -> None:
     columns = crd("tracingpolicies")["spec"]["versions"][0]["additionalPrinterColumns"]
     assert [c["name"] for c in columns if not c.get("priority")] == ["Ready", "Reason", "Clusters", "Age"]
+    clusters = next(c for c in columns if c["name"] == "Clusters")
+    status = schema_of("tracingpolicies")["properties"]["status"]["properties"]
+    assert clusters["jsonPath"] == ".status.clustersSummary"  # a path with [*] would show the first only
+    assert status["clustersSummary"]["type"] == clusters["type"] == "string"
 
 
 @pytest.mark.parametrize("plural", FILES)
@@ -181,6 +203,19 @@ def test_examples_fit_the_schema_and_are_accepted(path: Path) -> None:
         {"exporters": [{"name": "UPPER", "otlp": {"endpoint": "h:1"}}]},
         {"diff": {"ignorePaths": [".spec"]}},
         {"redaction": {"secretData": "Keep"}},
+        {"retention": {"maxAge": "30d"}},
+        {"retention": {"maxBytes": "10Xi"}},
+        {"retention": {"maxBytes": "-1Gi"}},
+        {"retention": {"maxBytes": 1000}},
+        {"retention": {"history": "1h"}},
+        {"match": {"resources": [{"apiGroups": [""], "resources": ["pods/status"]}]}},
+        {"match": {"resources": [{"apiGroups": ["*.io"], "resources": ["*"]}]}},
+        {
+            "exporters": [
+                {"name": "x", "otlp": {"endpoint": "h:1", "headersSecretRef": {"name": "s", "key": "k"}}}
+            ]
+        },
+        {"clusters": [{"name": "eu", "kubeconfigSecretRef": {"name": "s", "namespace": "n"}}]},
     ],
 )
 def test_the_schema_refuses(spec: dict[str, Any]) -> None:

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from fake_control_api import FakeControlApi
 from kubeweft.control.compiling import Installation
 from kubeweft.control.declarations import Declarations
 from kubeweft.control.objects import LINK_RULES, POLICIES
+from kubeweft.control.secrets import SecretBook
 from kubeweft.model.plan import Plan
 
 
@@ -81,6 +83,7 @@ async def test_equal_plans_are_not_told_twice(declarations: Declarations, told: 
 async def test_link_rules_are_kept_apart(declarations: Declarations, told: Told) -> None:
     declarations.link_rule_seen("a", body())
     assert not told.plans
+    assert not declarations.compiled.rule_verdicts["a"].accepted
     assert list(declarations.objects(LINK_RULES)) == ["a"]
     declarations.policy_seen("a", None)
     assert list(declarations.objects(LINK_RULES)) == ["a"]
@@ -131,3 +134,91 @@ async def test_objects_of_a_strange_form_do_no_harm(declarations: Declarations, 
     declarations.policy_seen("a", {"metadata": None, "spec": None, "status": None})
     declarations.policy_seen("b", {})
     assert [s.policy for s in declarations.plan.scopes] == [""]
+
+
+# ---------------------------------------------------------------------------------------------- Secrets and rules
+
+EXPORTING: dict[str, Any] = {
+    "exporters": [{"name": "x", "otlp": {"endpoint": "h:1", "headersSecretRef": {"name": "s"}}}]
+}
+RULE: dict[str, Any] = {
+    "source": {"resources": [{"apiGroups": [""], "resources": ["pods"]}]},
+    "targets": [{"name": "o", "type": "Owner", "owner": {}}],
+}
+
+
+def headers(told: Told) -> list[tuple[tuple[str, str], ...]]:
+    return [exporter.headers for exporter in told.plans[-1].exporters]
+
+
+async def test_a_secret_that_changes_makes_a_new_plan(told: Told, api: FakeControlApi) -> None:
+    book = SecretBook(api.read_secret)
+    declarations = Declarations(Installation(), on_plan=told.plans.append, secrets=book)
+    declarations.policy_seen("a", body(**EXPORTING))
+    assert headers(told) == []
+    api.secrets["s"] = {"authorization": b"1"}
+    declarations.news.clear()
+    await book.refresh()
+    assert headers(told) == [(("authorization", "1"),)]
+    assert declarations.news.is_set()
+    api.secrets["s"] = {"authorization": b"2"}
+    await book.refresh()
+    assert headers(told) == [(("authorization", "2"),)]
+    plans = len(told.plans)
+    await book.refresh()
+    assert len(told.plans) == plans
+
+
+async def test_secrets_are_read_for_as_long_as_somebody_names_them(told: Told, api: FakeControlApi) -> None:
+    book = SecretBook(api.read_secret)
+    declarations = Declarations(Installation(), on_plan=told.plans.append, secrets=book)
+    declarations.policy_seen("a", body(version=1, **EXPORTING))
+    await book.refresh()
+    declarations.policy_seen("a", body(version=2, generation=2, suspend=True, **EXPORTING))
+    await book.refresh()
+    declarations.policy_seen("a", body(version=3, generation=3, **EXPORTING))
+    await book.refresh()
+    declarations.policy_seen("a", None)
+    await book.refresh()
+    assert api.secrets_read == ["s", "s"]
+
+
+async def test_without_a_book_what_needs_a_secret_is_left_out(declarations: Declarations, told: Told) -> None:
+    declarations.policy_seen("a", body(**EXPORTING))
+    assert told.plans[-1].exporters == ()
+    assert [u.reason for u in declarations.compiled.verdicts["a"].unresolved] == ["Pending"]
+
+
+async def test_a_rule_makes_a_new_plan_and_takes_it_back(declarations: Declarations, told: Told) -> None:
+    declarations.link_rule_seen("r", body("r", version=1, **RULE))
+    assert [rule.name for rule in told.plans[-1].rules] == ["r"]
+    declarations.link_rule_seen("r", body("r", version=2, **RULE))
+    assert len(told.plans) == 1
+    declarations.link_rule_seen("r", body("r", version=3, generation=2, **RULE, suspend=True))
+    assert told.plans[-1].rules == ()
+    declarations.link_rule_seen("r", body("r", version=4, generation=3, **RULE))
+    declarations.link_rule_seen("r", None)
+    assert told.plans[-1].rules == ()
+    assert declarations.compiled.rule_verdicts == {}
+
+
+async def test_a_refused_rule_leaves_the_others_in_force(declarations: Declarations, told: Told) -> None:
+    declarations.link_rule_seen("r", body("r", version=1, **RULE))
+    declarations.link_rule_seen("bad", body("bad", version=2, source={}))
+    assert [rule.name for rule in declarations.plan.rules] == ["r"]
+    assert not declarations.compiled.rule_verdicts["bad"].accepted
+
+
+async def test_a_list_makes_one_plan(declarations: Declarations, told: Told) -> None:
+    declarations.listed(POLICIES, [body(f"p{n}", version=n) for n in range(1, 30)], before={})
+    declarations.listed(LINK_RULES, [body(f"r{n}", version=n, **RULE) for n in range(1, 30)], before={})
+    assert len(told.plans) == 2
+    assert len(told.plans[-1].rules) == 29
+
+
+async def test_labels_of_the_local_cluster_are_news(declarations: Declarations, told: Told) -> None:
+    declarations.policy_seen("a", body(version=1))
+    labelled = [{"name": "local", "labels": {"env": "dev"}}]
+    declarations.policy_seen("a", body(version=2, generation=2, clusters=labelled))
+    assert len(told.plans) == 2
+    assert declarations.plan.labels == (("env", "dev"),)

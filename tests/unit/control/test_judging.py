@@ -7,8 +7,9 @@ import pytest
 
 from kubeweft.control.compiling import Installation, compile_policies
 from kubeweft.control.conditions import NEVER, Condition, merge_conditions
-from kubeweft.control.health import ExporterHealth, Health, TypeHealth
+from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, RuleHealth, TypeHealth
 from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
+from kubeweft.control.rule_compiling import compile_rule
 from kubeweft.control.status import (
     differs,
     differs_in_meaning,
@@ -30,6 +31,10 @@ PENDING = [
         "lastTransitionTime": NEVER,
     }
 ]
+RULE = {
+    "source": {"resources": [{"apiGroups": [""], "resources": ["pods"]}]},
+    "targets": [{"name": "o", "type": "Owner", "owner": {}}],
+}
 EXPORTING = {"exporters": [{"name": "x", "otlp": {"endpoint": "h:4317"}}]}
 
 
@@ -46,7 +51,13 @@ def status_of(
     declared: DeclaredObject, *, in_force: bool = True, now: str = NOW, **health: Any
 ) -> dict[str, Any]:
     verdict = compile_policies([declared], Installation()).verdicts[declared.name]
-    return policy_status(declared, verdict, Health(**health), in_force=in_force, now=now)
+    return policy_status(declared, verdict, local(**health), in_force=in_force, now=now)
+
+
+def local(*, overloaded: str = "", exporters: tuple[ExporterHealth, ...] = (), **cluster: Any) -> Health:
+    """The health of the local cluster alone."""
+    clusters = {"local": ClusterHealth(name="local", **cluster)}
+    return Health(overloaded=overloaded, exporters=exporters, clusters=clusters)
 
 
 def short(status: Mapping[str, Any]) -> dict[str, str]:
@@ -170,16 +181,16 @@ SITUATIONS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, str], str]
         "Current",
     ),
     (
-        "not built",
-        {"sampling": {"percent": 10}},
+        "not understood",
+        {"retention": {"maxAge": "1s"}},
         {"types": (PODS,)},
         {
-            "Ready": "False/Unsupported",
-            "Accepted": "False/Unsupported",
-            "ResolvedRefs": "Unknown/Unsupported",
-            "ClustersReachable": "Unknown/Unsupported",
-            "ExportersReady": "Unknown/Unsupported",
-            "Stalled": "True/Unsupported",
+            "Ready": "False/InvalidSpec",
+            "Accepted": "False/InvalidSpec",
+            "ResolvedRefs": "Unknown/InvalidSpec",
+            "ClustersReachable": "Unknown/InvalidSpec",
+            "ExportersReady": "Unknown/InvalidSpec",
+            "Stalled": "True/InvalidSpec",
         },
         "Failed",
     ),
@@ -244,11 +255,11 @@ def test_details_of_clusters_and_exporters() -> None:
         policy(EXPORTING),
         types=(PODS, DEPLOYMENTS, SECRETS),
         exporters=(ExporterHealth("p/x", "Backpressure"),),
-        cluster_uid="1234",
+        uid="1234",
         last_audit=1_767_323_045_999_999_999,
     )
     assert status["tracedResources"] == 2
-    assert status["exporters"] == [{"name": "x", "ready": False, "reason": "Backpressure"}]
+    assert status["exporters"] == [{"name": "x", "ready": False, "reason": "Backpressure", "dropped": 0}]
     assert status["clusters"] == [
         {
             "name": "local",
@@ -275,16 +286,18 @@ def test_broken_exporters_are_named_without_the_policy() -> None:
     assert message(status, "ExportersReady") == "x: AuthenticationFailed (HTTP 401)"
 
 
-def test_link_rules_say_that_they_are_not_applied() -> None:
-    rule = DeclaredObject(resource=LINK_RULES, name="r", generation=3, status={"conditions": PENDING})
-    status = link_rule_status(rule, now=NOW)
-    assert short(status) == {
-        "Ready": "False/Unsupported",
-        "Accepted": "False/Unsupported",
-        "Stalled": "True/Unsupported",
-    }
+def test_link_rules_are_judged_with_their_counts() -> None:
+    rule = DeclaredObject(
+        resource=LINK_RULES, name="r", generation=3, spec=RULE, status={"conditions": PENDING}
+    )
+    verdict = compile_rule(rule)
+    assert verdict.accepted, verdict.message
+    health = Health(rules={"r": RuleHealth(matched=3, resolved=2, unresolved=1)})
+    status = link_rule_status(rule, verdict, health, in_force=True, now=NOW)
+    assert short(status)["Ready"] == "True/Linking"
+    assert (status["matchedObjects"], status["resolvedLinks"], status["unresolvedLinks"]) == (3, 2, 1)
     assert status["observedGeneration"] == 3
-    assert kstatus(status, 3) == "Failed"
+    assert kstatus(status, 3) == "Current"
 
 
 # ---------------------------------------------------------------------------------------------- times and strangers
@@ -317,7 +330,7 @@ def test_conditions_of_others_are_kept_as_they_are() -> None:
 
 
 def test_conditions_of_ours_that_are_over_go_away() -> None:
-    stored = status_of(policy({"priority": 1}), types=(PODS,))
+    stored = status_of(policy({"clusters": []}), types=(PODS,))
     assert "Stalled" in short(stored)
     assert "Stalled" not in short(status_of(policy({}, status=stored, generation=2), types=(PODS,)))
 

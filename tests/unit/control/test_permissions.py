@@ -1,4 +1,4 @@
-"""The RBAC that is shipped: reading only, Secrets left out, and no write but to our own status."""
+"""The RBAC that is shipped: reading only, few Secrets, and no write but to our own status and our own webhook."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,11 +34,30 @@ def grants(role: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def test_nothing_foreign_may_be_written() -> None:
     for name, role in roles().items():
+        if name == "kubeweft-admission":
+            continue
         for group, resource, verb in grants(role):
             if verb not in READING:
                 assert group == "kubeweft.io", name
                 assert resource.endswith("/status"), name
                 assert verb in {"update", "patch"}, name
+
+
+def test_of_webhooks_only_our_own_may_be_touched() -> None:
+    (rule,) = roles()["kubeweft-admission"]["rules"]
+    assert rule["apiGroups"] == ["admissionregistration.k8s.io"]
+    assert rule["resources"] == ["validatingwebhookconfigurations"]
+    assert rule["resourceNames"] == ["kubeweft-admission"]
+
+
+def test_secrets_are_read_by_name_and_in_our_own_namespace_only() -> None:
+    namespaced = [d for d in documents("rbac") if d["kind"] == "Role"]
+    account = next(d for d in documents("default") if d["kind"] == "ServiceAccount")["metadata"]
+    assert [role["metadata"]["namespace"] for role in namespaced] == [account["namespace"]]
+    assert set(grants(namespaced[0])) == {("", "secrets", "get")}
+    (binding,) = [d for d in documents("rbac") if d["kind"] == "RoleBinding"]
+    assert binding["metadata"]["namespace"] == account["namespace"]
+    assert binding["roleRef"]["name"] == namespaced[0]["metadata"]["name"]
 
 
 def test_secrets_and_wildcards_are_not_in_the_default() -> None:
@@ -65,7 +84,12 @@ def test_each_role_is_bound_to_the_service_account_that_the_deployment_uses() ->
         (subject,) = binding["subjects"]
         assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
         bound.add(binding["roleRef"]["name"])
-    assert bound == {"kubeweft-watcher", "kubeweft-policies", "kubeweft-operator"}
+    assert bound == {
+        "kubeweft-watcher",
+        "kubeweft-policies",
+        "kubeweft-operator",
+        "kubeweft-admission",
+    }
     assert default["Deployment"]["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
 
 

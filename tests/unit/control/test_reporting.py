@@ -4,18 +4,23 @@ import asyncio
 import datetime
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from fake_control_api import FakeControlApi
 from kubeweft.control.compiling import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.health import Health, TypeHealth
+from kubeweft.control.health import ClusterHealth, Health, RuleHealth, TypeHealth
 from kubeweft.control.objects import LINK_RULES, POLICIES
 from kubeweft.control.reporting import Reporter
 from kubeweft.kube.failures import ApiFailure, Forbidden, NotServed, Refused, Unavailable
 
 PODS = TypeHealth("", "pods", "Watching")
+RULE: dict[str, Any] = {
+    "source": {"resources": [{"apiGroups": [""], "resources": ["pods"]}]},
+    "targets": [{"name": "o", "type": "Owner", "owner": {}}],
+}
 SERVICES = TypeHealth("", "services", "Watching")
 
 
@@ -26,13 +31,18 @@ class Scene:
         self.api = api
         self.declarations = Declarations(Installation(), on_plan=lambda plan: None)
         self.types: tuple[TypeHealth, ...] = (PODS,)
+        self.rules: dict[str, RuleHealth] = {}
         self.reporter = self.make(counters_every=60.0)
+
+    def health(self) -> Health:
+        cluster = ClusterHealth(name="local", types=self.types)
+        return Health(plan=self.declarations.plan, clusters={"local": cluster}, rules=self.rules)
 
     def make(self, *, check_every: float = 60.0, counters_every: float) -> Reporter:
         return Reporter(
             self.declarations,
             self.api,
-            health=lambda: Health(plan=self.declarations.plan, types=self.types),
+            health=self.health,
             now=lambda: datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
             check_every=check_every,
             counters_every=counters_every,
@@ -77,7 +87,21 @@ async def test_link_rules_are_reported_too(scene: Scene) -> None:
     scene.api.put(LINK_RULES, "r")
     scene.watch_tells()
     await scene.reporter.report()
-    assert reasons(scene.api, "r", LINK_RULES)["Ready"] == "Unsupported"
+    assert reasons(scene.api, "r", LINK_RULES)["Ready"] == "InvalidSpec"
+
+
+async def test_the_counts_of_a_rule_wait_and_its_first_error_does_not(scene: Scene) -> None:
+    scene.api.put(LINK_RULES, "r", **RULE)
+    scene.watch_tells()
+    await scene.reporter.report()
+    scene.rules = {"r": RuleHealth(matched=5, resolved=4)}
+    await scene.reporter.report()
+    assert len(scene.api.writes) == 1
+    scene.rules = {"r": RuleHealth(matched=5, resolved=4, errors=1, first_error="no such key: node")}
+    await scene.reporter.report()
+    status = scene.api.bodies[LINK_RULES, "r"]["status"]
+    assert (status["matchedObjects"], status["evaluationErrors"]) == (5, 1)
+    assert "no such key: node" in status["conditions"][0]["message"]
 
 
 async def test_nothing_is_written_twice_before_or_after_the_watch_tells_it(scene: Scene) -> None:

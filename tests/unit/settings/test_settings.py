@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from kubeweft.model.errors import UserError
-from kubeweft.settings import load, parse_address
+from kubeweft.settings import load, own_namespace, parse_address
 
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  what ":PORT" asks for
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KUBEWEFT_CLUSTER", "KUBEWEFT_STORE", "KUBEWEFT_LOG_LEVEL"):
+    for name in ("KUBEWEFT_NAMESPACE", "KUBEWEFT_CLUSTER", "KUBEWEFT_STORE", "KUBEWEFT_LOG_LEVEL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -63,3 +63,26 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 def test_no_addresses(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_address(text)
+
+
+def test_the_namespace_is_the_pods_own(tmp_path: Path) -> None:
+    assert own_namespace(tmp_path) == "kubeweft-system"
+    (tmp_path / "namespace").write_text("tracing\n")
+    assert own_namespace(tmp_path) == "tracing"
+    (tmp_path / "namespace").write_text("")
+    assert own_namespace(tmp_path) == "kubeweft-system"
+    (tmp_path / "namespace").write_bytes(b"\xff")
+    assert own_namespace(tmp_path) == "kubeweft-system"
+
+
+def test_a_namespace_that_is_given_counts() -> None:
+    assert load(flags={"namespace": "elsewhere"}, file=None).namespace == "elsewhere"
+    with pytest.raises(UserError, match="namespace:"):
+        load(flags={"namespace": ""}, file=None)
+
+
+@pytest.mark.parametrize("service", ["name", "a/b/c", "/", "a/", "/b", "a b/c"])
+def test_a_service_is_named_with_its_namespace(service: str) -> None:
+    assert load(flags={"admission_service": "ns/name"}, file=None).admission_service == "ns/name"
+    with pytest.raises(UserError, match="admission_service:"):
+        load(flags={"admission_service": service}, file=None)

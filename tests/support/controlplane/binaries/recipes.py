@@ -61,6 +61,13 @@ KUBERNETES = Recipe(
     ),
 )
 
+KUBECTL = Recipe(
+    name="kubectl",
+    programs={"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
+    usual_seconds=90,
+    version_flags=KUBERNETES.version_flags,
+)
+
 _STAGES = "sigs.k8s.io/kwok"
 KWOK = Recipe(
     name="kwok",
@@ -86,7 +93,7 @@ JAEGER = Recipe(
     version_flags=("github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0",),
 )
 
-RECIPES = (KUBERNETES, KWOK, JAEGER)
+RECIPES = (KUBERNETES, KUBECTL, KWOK, JAEGER)
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 
 

@@ -1,0 +1,80 @@
+"""Which cluster is which: no cluster is traced under two names, and no name stands for two clusters.
+
+A cluster is known by the UID of its namespace ``kube-system``, as Kubernetes itself recommends. The UID that a name
+stands for is remembered for as long as the store has data of this name: what two clusters did would otherwise be mixed
+in one history. Where the UID may not be read, nothing can be compared and nothing is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+BOOKMARK = "cluster-uid/"
+
+Save = Callable[[str, bytes], Awaitable[None]]
+
+
+class Memory(Protocol):
+    """What the store remembers of clusters."""
+
+    def bookmark(self, name: str) -> bytes | None:
+        """What was saved under a name."""
+
+    def clusters(self) -> list[str]:
+        """The names of all clusters that have spans."""
+
+
+class Identities:
+    """Who is who among the clusters of one process. The ``local`` name comes before all others."""
+
+    def __init__(self, memory: Memory, *, local: str, save: Save) -> None:
+        """Nothing is claimed yet. ``save`` writes a bookmark, and may raise ``NotNow``."""
+        self._memory = memory
+        self._local = local
+        self._save = save
+        self._known: dict[str, str] = {}  # what the store remembers, by name
+        self._claimed: dict[
+            str, str
+        ] = {}  # of the names in use: what they have told, or what is remembered of them
+
+    def expect(self, name: str) -> None:
+        """This name is in use from now on: its remembered UID is taken for others, before anybody was asked."""
+        self._claimed.setdefault(name, self._remembered(name))
+
+    def forget(self, name: str) -> None:
+        """This name is not in use any more; its UID is free for others."""
+        self._claimed.pop(name, None)
+
+    def is_new(self, name: str) -> bool:
+        """Whether nothing of this name has ever been seen."""
+        return not self._remembered(name) and name not in self._memory.clusters()
+
+    def claim(self, name: str, uid: str) -> str:
+        """A cluster has told its UID: why it cannot be traced under this name, or nothing."""
+        if not uid:
+            return ""
+        other = next((n for n, known in self._claimed.items() if known == uid and n != name), "")
+        if other and name != self._local:
+            return f"this is the cluster {other!r} (UID {uid}), which is not traced twice: remove one of both names"
+        before = self._remembered(name)
+        if before not in ("", uid) and name in self._memory.clusters():
+            return (
+                f"this is another cluster (UID {uid}) than the one whose traces are kept under the name {name!r} "
+                f"(UID {before}): give it a name of its own"
+            )
+        if other:
+            self._claimed[other] = ""
+        self._claimed[name] = uid
+        return ""
+
+    async def remember(self, name: str, uid: str) -> None:
+        """Later runs know it too. Raises ``NotNow`` if that cannot be written now: then call it again."""
+        if uid and self._remembered(name) != uid:
+            await self._save(BOOKMARK + name, uid.encode())
+            self._known[name] = uid
+
+    def _remembered(self, name: str) -> str:
+        if name not in self._known:
+            self._known[name] = (self._memory.bookmark(BOOKMARK + name) or b"").decode()
+        return self._known[name]

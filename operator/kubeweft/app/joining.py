@@ -1,0 +1,152 @@
+"""The clusters of the plan: the local one, and those that policies join. They come and go while everything runs.
+
+A cluster is joined anew when its kubeconfig has changed: the old connection ends, what it had seen is written, and the
+new one goes on from there. The store knows a cluster by its name alone, so that nothing is lost in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import NamedTuple
+
+from kubeweft.app.membership import Connect, Member, Relink, Shared, no_type
+from kubeweft.kube.clients import ClusterClient, connect_with
+from kubeweft.model.plan import JoinedCluster, Plan
+from kubeweft.runtime.tasks import supervise
+from kubeweft.sources.objects.shaping import Rules
+
+logger = logging.getLogger(__name__)
+
+LONGEST_STOP = 30.0  # seconds
+LOCAL_FIRST = 10.0  # seconds that joined clusters wait for the local one, whose name counts for more
+
+
+class _Joined(NamedTuple):
+    """A member that runs, and what it was joined by (nothing: it is the local one)."""
+
+    member: Member
+    task: asyncio.Task[None]
+    credential: tuple[bytes, str] | None
+
+
+class ClusterSet:
+    """Runs one :class:`~kubeweft.app.membership.Member` for each cluster of the plan."""
+
+    def __init__(self, local: str, *, connect: Connect, plan: Plan, shared: Shared) -> None:
+        """``connect`` connects to the cluster of the name ``local``. Nothing is started yet."""
+        self._shared = shared
+        self._plan = plan
+        self._news = asyncio.Event()
+        self._joined: dict[str, _Joined] = {}
+        self._rules: dict[str, Rules] = {}  # of clusters that nobody watches now
+        shared.identities.expect(local)
+        self.local = Member(local, connect=connect, plan=plan.of_cluster(local), shared=shared)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that all clusters work by."""
+        return self._plan
+
+    def members(self) -> Mapping[str, Member]:
+        """All clusters by name, the local one first."""
+        return {self.local.name: self.local} | {name: joined.member for name, joined in self._joined.items()}
+
+    def rules_of(self, cluster: str) -> Rules:
+        """The rules in force for a cluster: those its watches work by, or the plan's where nobody watches it."""
+        member = self.members().get(cluster)
+        if member is not None and member.collector is not None:
+            return member.collector.rules
+        if cluster not in self._rules:
+            self._rules[cluster] = self._shared.rules_under(cluster, self._plan.of_cluster(cluster))
+        return self._rules[cluster]
+
+    def use(self, plan: Plan, *, relink: Relink = no_type) -> None:
+        """Work by another plan from now on: join and leave, and let the others go on by it."""
+        self._plan = plan
+        self._rules.clear()
+        for name, member in self.members().items():
+            member.use(plan.of_cluster(name), relink=relink)
+        self._news.set()
+
+    def relink(self, concerns: Relink) -> None:
+        """Objects of these types are linked anew, in all clusters."""
+        for member in self.members().values():
+            if member.collector is not None:
+                member.collector.relink(concerns)
+
+    def rediscover(self) -> None:
+        """Types may have come to the local cluster or gone: ask again soon."""
+        if self.local.collector is not None:
+            self.local.collector.watch.rediscover()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._start(group, self.local)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOCAL_FIRST):
+                    await self.local.settled.wait()
+            while True:
+                self._news.clear()
+                await self._leave()
+                self._join(group)
+                await self._news.wait()
+
+    def _start(self, group: asyncio.TaskGroup, member: Member) -> asyncio.Task[None]:
+        name = f"cluster {member.name}"
+        return group.create_task(supervise(name, member.run), name=name)
+
+    def _wanted(self) -> dict[str, JoinedCluster]:
+        return {joined.name: joined for joined in self._plan.clusters if joined.name != self.local.name}
+
+    def _join(self, group: asyncio.TaskGroup) -> None:
+        new = [joined for name, joined in self._wanted().items() if name not in self._joined]
+        for joined in new:  # all are expected before the first is asked who it is
+            self._shared.identities.expect(joined.name)
+        for joined in new:
+            logger.info("joining a cluster: name=%s", joined.name)
+            plan = self._plan.of_cluster(joined.name)
+            member = Member(joined.name, connect=_connect_to(joined), plan=plan, shared=self._shared)
+            self._joined[joined.name] = _Joined(member, self._start(group, member), _credential(joined))
+
+    async def _leave(self) -> None:
+        leaving = dict(self._leaving())
+        if not leaving:
+            return
+        for name, joined in leaving.items():
+            logger.info("leaving a cluster: name=%s", name)
+            joined.task.cancel()
+        await asyncio.wait([joined.task for joined in leaving.values()], timeout=LONGEST_STOP)
+        for name, joined in leaving.items():
+            if joined.task.done():
+                del self._joined[name]
+                self._shared.identities.forget(name)
+                await self._shared.forget(name)
+            else:  # never two under one name: the next round tries again
+                logger.error("a cluster cannot be left: name=%s", name)
+                self._news.set()
+
+    def _leaving(self) -> Iterator[tuple[str, _Joined]]:
+        wanted = self._wanted()
+        for name, joined in self._joined.items():
+            if name not in wanted or _credential(wanted[name]) != joined.credential:
+                yield name, joined
+
+
+def _credential(joined: JoinedCluster) -> tuple[bytes, str]:
+    return joined.kubeconfig, joined.context
+
+
+def _connect_to(joined: JoinedCluster) -> Connect:
+    @contextlib.asynccontextmanager
+    async def connected() -> AsyncIterator[ClusterClient]:
+        client = await connect_with(joined.kubeconfig, context=joined.context)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    return connected
