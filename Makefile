@@ -63,8 +63,9 @@ controlplane: install ## A control plane in the foreground ([DIR=…] [NODES=n] 
 	@AUDIT_WEBHOOK_TOKEN='$(AUDIT_WEBHOOK_TOKEN)' PYTHONPATH=tests/support exec $(BIN)/python -m controlplane \
 		--directory '$(DIR)' --nodes '$(NODES)' $(if $(AUDIT_WEBHOOK),--audit-webhook '$(AUDIT_WEBHOOK)') $(if $(KEEP),--keep)
 
-binaries: install ## Find or build (once, about 7 minutes) the programs of the control plane
+binaries: install ## Find or build (once, about 8 minutes) the programs of the control plane, and kubectl
 	@$(CONTROLPLANE).binaries >/dev/null
+	@$(CONTROLPLANE).binaries kubectl >/dev/null
 
 jaeger-binaries: install ## Build Jaeger v2 for the export tests (once, 5 to 10 minutes)
 	@$(CONTROLPLANE).binaries jaeger >/dev/null

@@ -13,6 +13,8 @@ from pathlib import Path
 import pykube
 import pytest
 
+from controlplane.binaries.finding import find_binaries
+from controlplane.binaries.progress import TerminalProgress
 from controlplane.layout import Layout
 from controlplane.plane import ControlPlane
 from controlplane.ports import free_ports
@@ -69,6 +71,12 @@ def kubeconfig(request: pytest.FixtureRequest) -> Path:
         return Path(os.environ["E2E_KUBECONFIG"])
     plane: ControlPlane = request.getfixturevalue("control_plane")
     return plane.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """kubectl of the control plane's version, built if it is not there."""
+    return find_binaries(TerminalProgress(), programs=("kubectl",))["kubectl"]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Our custom resources on a real API server: what it accepts and refuses, and what the status says, end to end."""
 
+import dataclasses
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import yaml
 from control_composition import ControlRoom
 from controlplane.plane import ControlPlane
 from controlplane.testing import wait_until
-from kubeweft.control.health import Health, TypeHealth
+from kubeweft.control.health import ClusterHealth, Health, RuleHealth, TypeHealth
 
 ROOT = Path(__file__).parents[2]
 POLICIES = "/apis/kubeweft.io/v1alpha1/tracingpolicies"
@@ -116,6 +117,11 @@ def is_reported(declared: Object) -> bool:
     )
 
 
+def is_settled(declared: Object) -> bool:
+    """Whether nothing more is going to be said while nothing changes."""
+    return is_reported(declared) and conditions(declared)["Ready"]["reason"] != "Pending"
+
+
 @pytest.fixture
 def kubernetes(api: pykube.HTTPClient) -> Kubernetes:
     kubernetes = Kubernetes(api)
@@ -135,7 +141,7 @@ def name(kubernetes: Kubernetes) -> Iterator[str]:
 @pytest.fixture
 def room(kubernetes: Kubernetes, kubeconfig: Path) -> Iterator[ControlRoom]:
     with ControlRoom(kubeconfig) as room:
-        room.health = Health(types=(PODS,), cluster_uid="1234")
+        room.health = Health(clusters={"local": ClusterHealth(name="local", uid="1234", types=(PODS,))})
         yield room
 
 
@@ -155,6 +161,29 @@ def test_an_empty_spec_is_a_policy_and_is_pending(kubernetes: Kubernetes, name: 
     assert applied["spec"]["exporters"] == []
     assert "window" not in applied["spec"]
     assert "maxSpansPerSecond" not in applied["spec"]["sampling"]
+    assert "retention" not in applied["spec"]
+
+
+def test_the_keys_of_secrets_have_defaults(kubernetes: Kubernetes, name: str) -> None:
+    clusters = [{"name": "eu", "kubeconfigSecretRef": {"name": "k"}, "auditTokenSecretRef": {"name": "t"}}]
+    otlp = {"endpoint": "h:1", "tls": {"caSecretRef": {"name": "c"}, "certSecretRef": {"name": "m"}}}
+    document = policy(name, clusters=clusters, exporters=[{"name": "x", "otlp": otlp}])
+    spec = kubernetes.apply(POLICIES, document, dry_run=True)["spec"]
+    assert spec["clusters"][0]["kubeconfigSecretRef"] == {"name": "k", "key": "kubeconfig"}
+    assert spec["clusters"][0]["auditTokenSecretRef"] == {"name": "t", "key": "token"}
+    assert spec["exporters"][0]["otlp"]["tls"]["caSecretRef"] == {"name": "c", "key": "ca.crt"}
+    assert spec["exporters"][0]["otlp"]["tls"]["certSecretRef"] == {"name": "m"}
+
+
+@pytest.mark.parametrize("size", ["10Gi", "1.5Ti", "500M", "1048576", 1048576])
+def test_sizes_are_written_as_kubernetes_writes_them(
+    kubernetes: Kubernetes, name: str, size: str | int
+) -> None:
+    applied = kubernetes.apply(
+        POLICIES, policy(name, retention={"maxAge": "720h", "maxBytes": size}), dry_run=True
+    )
+    assert applied["kind"] == "TracingPolicy", applied
+    assert applied["spec"]["retention"]["maxBytes"] == size
 
 
 REFUSED_POLICIES: list[tuple[Object, str]] = [
@@ -177,6 +206,56 @@ REFUSED_POLICIES: list[tuple[Object, str]] = [
     ({"diff": {"ignorePaths": [".spec"]}}, "spec.diff.ignorePaths"),
     ({"redaction": {"secretData": "Keep"}}, "Unsupported value"),
     ({"match": {"resources": [{"apiGroups": ["apps"]}]}}, "spec.match.resources[0].resources"),
+    (
+        {"match": {"resources": [{"apiGroups": [""], "resources": ["pods/status"]}]}},
+        "spec.match.resources[0]",
+    ),
+    ({"match": {"resources": [{"apiGroups": ["*.io"], "resources": ["*"]}]}}, "spec.match.resources[0]"),
+    ({"clusters": [{"name": "local", "context": "x"}]}, "'context' chooses within a kubeconfig"),
+    (
+        {"clusters": [{"name": "local", "auditTokenSecretRef": {"name": "t"}}]},
+        "'auditTokenSecretRef' is for remote clusters",
+    ),
+    (
+        {"clusters": [{"name": "eu", "kubeconfigSecretRef": {"name": "k", "namespace": "n"}}]},
+        "field not declared in schema",
+    ),
+    (
+        {"match": {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}},
+        "'values' must be set for In and NotIn",
+    ),
+    (
+        {
+            "match": {
+                "namespaceSelector": {
+                    "matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]
+                }
+            }
+        },
+        "'values' must be set for In and NotIn, and only for them",
+    ),
+    (
+        {
+            "match": {"matchConditions": [{"name": "n", "expression": "true"}]},
+            "sources": {"objects": {"mode": "Disabled"}},
+        },
+        "sources.objects.mode must be Full or Metadata",
+    ),
+    (
+        {
+            "exporters": [
+                {
+                    "name": "x",
+                    "otlp": {"endpoint": "h:1", "tls": {"mode": "Disabled", "caSecretRef": {"name": "c"}}},
+                }
+            ]
+        },
+        "certificates are for TLS",
+    ),
+    ({"retention": {"maxAge": "30d"}}, "spec.retention.maxAge"),
+    ({"retention": {"maxBytes": "10Xi"}}, "spec.retention.maxBytes"),
+    ({"retention": {"maxBytes": 1000}}, "spec.retention.maxBytes"),
+    ({"retention": {"history": "1h"}}, "field not declared in schema"),
     ({"window": {"maxDuration": "30m"}}, "field not declared in schema"),
     ({"typo": 1}, "field not declared in schema"),
 ]
@@ -212,13 +291,36 @@ def test_bad_rules_are_refused_with_the_reason(
     assert message in answer["message"]
 
 
-def test_applying_again_changes_nothing(kubernetes: Kubernetes, room: ControlRoom, name: str) -> None:
+RICH: Object = {
+    "clusters": [{"name": "local", "labels": {"env": "dev"}}],
+    "match": {
+        "resources": [{"apiGroups": [""], "resources": ["*"]}],
+        "namespaceSelector": {"matchLabels": {"a": "b"}},
+        "objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
+        "matchConditions": [{"name": "n", "expression": "true"}],
+    },
+    "sampling": {"percent": 10},
+    "retention": {"maxAge": "24h", "maxBytes": "10Gi"},
+    "exporters": [
+        {"name": "x", "otlp": {"endpoint": "jaeger:4317", "tls": {"caSecretRef": {"name": "no-such-secret"}}}}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "spec", [{}, {"exporters": [{"name": "x", "otlp": {"endpoint": "jaeger:4317"}}]}, RICH]
+)
+def test_applying_again_changes_nothing(
+    kubernetes: Kubernetes, room: ControlRoom, name: str, spec: Object
+) -> None:
     """A policy that has a status: before that, the API server once stores the status that its schema defaults to."""
-    document = policy(name, exporters=[{"name": "x", "otlp": {"endpoint": "jaeger:4317"}}])
+    document = policy(name, **spec)
     first = kubernetes.apply(POLICIES, document)
-    wait_until(lambda: is_reported(kubernetes.get(f"{POLICIES}/{name}")), "the status")
+    wait_until(lambda: is_settled(kubernetes.get(f"{POLICIES}/{name}")), "the status")
     before = kubernetes.get(f"{POLICIES}/{name}")["metadata"]
-    after = kubernetes.apply(POLICIES, document)["metadata"]
+    again = kubernetes.apply(POLICIES, document)
+    assert again["kind"] == "TracingPolicy", again
+    after = again["metadata"]
     assert after["resourceVersion"] == before["resourceVersion"]
     assert after["generation"] == first["metadata"]["generation"] == 1
 
@@ -255,31 +357,163 @@ def test_a_policy_takes_effect_and_says_so(kubernetes: Kubernetes, room: Control
     wait_until(lambda: name not in room.policies, "the policy to be out of force")
 
 
-def test_what_is_not_built_is_refused_in_the_status(
+def test_what_cannot_be_applied_is_refused_in_the_status(
     kubernetes: Kubernetes, room: ControlRoom, name: str
 ) -> None:
-    kubernetes.apply(POLICIES, policy(name, sampling={"percent": 10}))
+    """The schema cannot know what the local cluster is called, nor what compiles."""
+    conditions_of_match = [{"name": "n", "expression": "object.metadata.name =="}]
+    kubernetes.apply(POLICIES, policy(name, match={"matchConditions": conditions_of_match}))
     wait_until(lambda: is_reported(kubernetes.get(f"{POLICIES}/{name}")), "the refusal")
     found = conditions(kubernetes.get(f"{POLICIES}/{name}"))
-    for kind in ("Ready", "Accepted"):
-        assert (found[kind]["status"], found[kind]["reason"]) == ("False", "Unsupported")
+    assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "InvalidSpec")
+    assert (found["Accepted"]["status"], found["Accepted"]["reason"]) == ("False", "InvalidExpression")
     assert found["Stalled"]["status"] == "True"
-    assert "spec.sampling.percent" in found["Ready"]["message"]
+    assert "spec.match.matchConditions[n].expression" in found["Ready"]["message"]
     assert name not in room.policies
 
 
-def test_a_link_rule_says_that_it_is_not_applied(
-    kubernetes: Kubernetes, room: ControlRoom, name: str
-) -> None:
+def test_a_link_rule_is_in_force_and_says_so(kubernetes: Kubernetes, room: ControlRoom, name: str) -> None:
     applied = kubernetes.apply(RULES, link_rule(name))
     assert applied["kind"] == "LinkRule", applied
-    wait_until(lambda: is_reported(kubernetes.get(f"{RULES}/{name}")), "the status of the rule")
-    found = conditions(kubernetes.get(f"{RULES}/{name}"))
-    assert {kind: c["reason"] for kind, c in found.items()} == {
-        "Ready": "Unsupported",
-        "Accepted": "Unsupported",
-        "Stalled": "Unsupported",
+    path = f"{RULES}/{name}"
+    wait_until(lambda: is_reported(kubernetes.get(path)), "the status of the rule")
+    found = conditions(kubernetes.get(path))
+    assert {kind: (c["status"], c["reason"]) for kind, c in found.items()} == {
+        "Ready": ("True", "Linking"),
+        "Accepted": ("True", "Accepted"),
+        "ResolvedRefs": ("True", "ResolvedRefs"),
     }
+    assert name in [rule.name for rule in room.plans[-1].rules]
+    room.health = dataclasses.replace(
+        room.health, rules={name: RuleHealth(matched=3, errors=1, first_error="why")}
+    )
+    wait_until(
+        lambda: "why" in conditions(kubernetes.get(path))["Ready"]["message"], "the first error of the rule"
+    )
+    assert kubernetes.get(path)["status"]["matchedObjects"] == 3
+    kubernetes.delete(path)
+    wait_until(
+        lambda: name not in [rule.name for rule in room.plans[-1].rules], "the rule to be out of force"
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- Secrets
+
+SECRETS = "/api/v1/namespaces/kubeweft-system/secrets"
+
+
+@pytest.fixture
+def secret(kubernetes: Kubernetes, name: str) -> Iterator[Callable[..., None]]:
+    """Writes the Secret of the test's name in the operator's namespace; it is deleted after the test."""
+    (namespace,) = load("config/default/namespace.yaml")
+    kubernetes.apply("/api/v1/namespaces", namespace)
+
+    def write(**content: str) -> None:
+        document = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
+        assert kubernetes.apply(SECRETS, document)["kind"] == "Secret"
+
+    yield write
+    kubernetes.delete(f"{SECRETS}/{name}")
+
+
+def test_headers_follow_their_secret(
+    kubernetes: Kubernetes, room: ControlRoom, name: str, secret: Callable[..., None]
+) -> None:
+    def headers() -> list[tuple[tuple[str, str], ...]]:
+        exporters = [e for plan in room.plans[-1:] for e in plan.exporters]
+        return [e.headers for e in exporters if e.name == f"{name}/x"]
+
+    otlp = {"endpoint": "jaeger:4317", "headersSecretRef": {"name": name}}
+    kubernetes.apply(POLICIES, policy(name, exporters=[{"name": "x", "otlp": otlp}]))
+    path = f"{POLICIES}/{name}"
+
+    def reason(kind: str) -> Any:
+        return conditions(kubernetes.get(path)).get(kind, {}).get("reason")
+
+    wait_until(lambda: reason("ResolvedRefs") == "SecretNotFound", "the missing Secret to be told")
+    found = conditions(kubernetes.get(path))
+    assert f"Secret kubeweft-system/{name}" in found["ResolvedRefs"]["message"]
+    assert found["Ready"]["status"] == "False"
+    assert "Stalled" not in found
+    assert name in room.policies
+    assert headers() == []
+
+    secret(authorization="Bearer canary-1")
+    wait_until(lambda: headers() == [(("authorization", "Bearer canary-1"),)], "the headers")
+    wait_until(lambda: reason("ResolvedRefs") == "ResolvedRefs", "the Secret to be found")
+    secret(authorization="Bearer canary-2")
+    wait_until(lambda: headers() == [(("authorization", "Bearer canary-2"),)], "the changed headers")
+    assert "canary" not in json.dumps(kubernetes.get(path))
+    kubernetes.delete(f"{SECRETS}/{name}")
+    wait_until(lambda: headers() == [], "the exporter to be left out")
+
+
+def test_clusters_are_joined_by_secret_and_told_each(
+    kubernetes: Kubernetes, room: ControlRoom, name: str, secret: Callable[..., None]
+) -> None:
+    eu, us = f"eu-{name}", f"us-{name}"
+    clusters = [
+        {"name": "local"},
+        {"name": eu, "kubeconfigSecretRef": {"name": name}, "auditTokenSecretRef": {"name": name}},
+        {"name": us, "kubeconfigSecretRef": {"name": name, "key": "us"}},
+    ]
+    secret(kubeconfig="canary", token="canary-token")
+    kubernetes.apply(POLICIES, policy(name, clusters=clusters))
+    path = f"{POLICIES}/{name}"
+    wait_until(
+        lambda: [c.name for plan in room.plans[-1:] for c in plan.clusters] == [eu],
+        "the cluster to be joined",
+    )
+    assert room.plans[-1].clusters[0].audit_token == "canary-token"
+    room.health = Health(
+        clusters={
+            **room.health.clusters,
+            eu: ClusterHealth(name=eu, unreachable="no answer"),
+            us: ClusterHealth(name=us, types=(PODS,)),
+        }
+    )
+
+    def states() -> dict[str, Any]:
+        status = kubernetes.get(path).get("status") or {}
+        return {c["name"]: (c["ready"], c["reason"]) for c in status.get("clusters", ())}
+
+    wait_until(
+        lambda: (
+            states()
+            == {"local": (True, "Reachable"), eu: (False, "Unreachable"), us: (False, "SecretNotFound")}
+        ),
+        "the state of each cluster",
+    )
+    assert kubernetes.get(path)["status"]["clustersSummary"] == "1/3 ready"
+    secret(kubeconfig="canary", token="canary-token", us="canary")
+    room.health = Health(clusters={**room.health.clusters, eu: ClusterHealth(name=eu, types=(PODS,))})
+    wait_until(lambda: kubernetes.get(path)["status"]["clustersSummary"] == "3/3 ready", "all clusters")
+    assert conditions(kubernetes.get(path))["Ready"]["status"] == "True"
+    assert "canary" not in json.dumps(kubernetes.get(path))
+
+
+def test_the_policy_that_loses_is_told_who_wins(kubernetes: Kubernetes, room: ControlRoom, name: str) -> None:
+    eu = f"eu-{name}"
+    other = f"{name}-other"
+
+    def naming(secret: str) -> list[Object]:
+        return [{"name": "local"}, {"name": eu, "kubeconfigSecretRef": {"name": secret}}]
+
+    kubernetes.apply(POLICIES, policy(name, clusters=naming("one")))
+    kubernetes.apply(POLICIES, policy(other, clusters=naming("two"), priority=1))
+    path = f"{POLICIES}/{name}"
+    try:
+        wait_until(
+            lambda: conditions(kubernetes.get(path)).get("Accepted", {}).get("reason") == "Conflicted",
+            "the conflict to be told",
+        )
+        assert f"policy {other!r}" in conditions(kubernetes.get(path))["Accepted"]["message"]
+    finally:
+        kubernetes.delete(f"{POLICIES}/{other}")
+    wait_until(
+        lambda: conditions(kubernetes.get(path))["Accepted"]["reason"] == "Accepted",
+        "the conflict to be over",
+    )
 
 
 def test_the_columns_of_kubectl_get(kubernetes: Kubernetes, room: ControlRoom, name: str) -> None:
@@ -293,7 +527,7 @@ def test_the_columns_of_kubectl_get(kubernetes: Kubernetes, room: ControlRoom, n
         name,
         "True",
         "Tracing",
-        "local",
+        "1/1 ready",
     )
 
 
@@ -446,6 +680,8 @@ def test_the_default_layout_is_accepted(kubernetes: Kubernetes) -> None:
         "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
         "ServiceAccount": "/api/v1/namespaces/kubeweft-system/serviceaccounts",
         "Service": "/api/v1/namespaces/kubeweft-system/services",
+        "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/kubeweft-system/roles",
+        "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/kubeweft-system/rolebindings",
         "Deployment": "/apis/apps/v1/namespaces/kubeweft-system/deployments",
     }
     (namespace,) = load("config/default/namespace.yaml")
