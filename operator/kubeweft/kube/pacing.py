@@ -20,7 +20,7 @@ class Limits:
 
     page: int = 500
     request: float = 60.0
-    silence: float = 70.0
+    silence: float = 95.0
     lifetime: tuple[int, int] = (300, 600)
     steady_after: float = 10.0
     first_pause: float = 1.0

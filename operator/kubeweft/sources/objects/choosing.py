@@ -65,10 +65,9 @@ class Chooser:
     def after(cls, before: Chooser, plan: Plan) -> Chooser:
         """The one for another plan, who knows the namespaces already; all objects have to be told again."""
         made = cls(before._cluster.name, plan)
-        made._namespaces.update(before._namespaces)
-        made._namespace_objects.update(before._namespace_objects)
-        if before._namespaces_told.is_set():
-            made._namespaces_told.set()
+        made._namespaces = before._namespaces
+        made._namespace_objects = before._namespace_objects
+        made._namespaces_told = before._namespaces_told  # somebody may be waiting for it
         return made
 
     def judges(self, group: str, resource: str) -> bool:
