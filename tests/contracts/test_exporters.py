@@ -7,14 +7,17 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from controlplane.certificates import Authority, KeyPair
 from controlplane.ports import free_ports
 from kubeweft.export.encoding import encode_batch, encode_span
 from kubeweft.export.outcomes import LONGEST_DELAY, Accepted, Outcome, Rejected, RetryLater, Unauthenticated
-from kubeweft.export.sending import Sender, open_sender
+from kubeweft.export.sending import Sender, check_exporter, open_sender
+from kubeweft.model.errors import UserError
 from kubeweft.model.plan import Exporter
 from otlp_receiver import OtlpReceiver
 from otlp_script import (
@@ -321,6 +324,73 @@ async def test_tls_without_verifying_survives_a_new_certificate(authority: Autho
         while await sender.send(PAYLOAD, len(SPANS)) != Accepted():
             await asyncio.sleep(0.05)
     await sender.close()
+
+
+@pytest.fixture
+def mutual(authority: Authority, pair: KeyPair) -> OtlpReceiver:
+    """A receiver that wants to know by a certificate who sends."""
+    return OtlpReceiver(certificate=pair, client_authority=authority.files.certificate)
+
+
+def showing(client: KeyPair | None, receiver: OtlpReceiver, protocol: str, **options: Any) -> Exporter:
+    """An exporter over TLS with this client certificate."""
+    shown = {} if client is None else pem(client)
+    endpoint = receiver.endpoint(protocol)
+    return Exporter("e", endpoint, protocol=protocol, insecure=False, timeout=5.0, **shown, **options)
+
+
+def pem(client: KeyPair) -> dict[str, Any]:
+    return {"client_certificate": client.certificate.read_bytes(), "client_key": client.key.read_bytes()}
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_client_certificate_is_shown(
+    authority: Authority, mutual: OtlpReceiver, ca: bytes, protocol: str, verify: bool
+) -> None:
+    client = authority.client("exporter", user="exporter")
+    trust: dict[str, Any] = {"ca": ca} if verify else {"verify": False}
+    async with mutual as receiver:
+        assert await send_once(showing(client, receiver, protocol, **trust)) == Accepted()
+        assert receiver.recording.requests[0].payload == PAYLOAD
+
+
+async def test_without_a_known_client_certificate_nothing_is_sent_and_nothing_refused(
+    mutual: OtlpReceiver, ca: bytes, protocol: str, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path).client("stranger", user="exporter")
+    async with mutual as receiver:
+        for client in (None, stranger):
+            assert isinstance(await send_once(showing(client, receiver, protocol, ca=ca)), RetryLater)
+        assert not receiver.recording.requests
+
+
+def test_a_client_certificate_that_cannot_be_used_is_refused_before_anything_is_sent(
+    authority: Authority, protocol: str
+) -> None:
+    client, other = authority.client("one", user="one"), authority.client("two", user="two")
+    endpoint = "localhost:4317" if protocol == "GRPC" else "https://localhost:4318"
+    good = Exporter("e", endpoint, protocol=protocol, insecure=False, **pem(client))
+    check_exporter(good)
+    key = serialization.load_pem_private_key(good.client_key, None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    for changes, message in (
+        ({"client_key": b""}, "the client key is missing"),
+        ({"client_certificate": b""}, "the client certificate is missing"),
+        ({"client_key": other.key.read_bytes()}, "cannot be used together: KEY_VALUES_MISMATCH"),
+        ({"client_key": b"no key"}, "cannot be used together"),
+        ({"client_certificate": b"no certificate"}, "cannot be used together"),
+        ({"client_key": locked}, "cannot be used together"),
+    ):
+        with pytest.raises(UserError, match=message) as refused:
+            check_exporter(replace(good, **changes))  # type: ignore[arg-type]
+        assert "PRIVATE" not in str(refused.value)
+    plain = replace(good, insecure=True, endpoint=endpoint.replace("https", "http"))
+    with pytest.raises(UserError, match="needs TLS"):
+        check_exporter(plain)
 
 
 async def test_plain_text_to_a_receiver_that_wants_tls_is_no_refusal(pair: KeyPair, protocol: str) -> None:

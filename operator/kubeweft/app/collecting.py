@@ -13,6 +13,7 @@ from kubeweft.app.pipeline import Pipeline
 from kubeweft.kube.cluster_watch import ClusterWatch
 from kubeweft.kube.discovery import Discovered
 from kubeweft.kube.receiving import Receiver
+from kubeweft.kube.watch_state import Phase
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import Plan
 from kubeweft.model.redaction import Redactor
@@ -84,6 +85,14 @@ class Collector:
     def plan(self) -> Plan:
         """The plan in force."""
         return self.rules.plan
+
+    @property
+    def knows_objects(self) -> bool:
+        """Whether every watch has told all of its objects once, and looked at them under the plan in force."""
+        states, served = self.watch.states(), self.watch.discovered.types
+        watched = [resource for resource in served if is_watched(self.plan, resource)]
+        listed = all(r in states and states[r].phase is not Phase.LISTING for r in watched)
+        return bool(served) and listed and all(r.is_up_to_date for r in self._objects.values())
 
     def use(
         self, plan: Plan, *, relink: Callable[[str, str], bool] = lambda _group, _resource: False

@@ -45,7 +45,7 @@ def health_of(
         overloaded="the store is full" if store.full else "",
         clusters={member.name: cluster_health(member, last_audit(member.name)) for member in told},
         exporters=tuple(
-            ExporterHealth(name, state.reason, state.message)
+            ExporterHealth(name, state.reason, state.message, state.dropped)
             for name, state in exporters.items()
             if state.reason != "Pending"
         ),

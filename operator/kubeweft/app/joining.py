@@ -77,6 +77,14 @@ class ClusterSet:
             if member.collector is not None:
                 member.collector.relink(concerns)
 
+    @property
+    def know_objects(self) -> bool:
+        """Whether all that can be reached have told all of their objects under the plan in force."""
+        return all(
+            member.settled.is_set() and (member.collector is None or member.collector.knows_objects)
+            for member in self.members().values()
+        )
+
     def rediscover(self) -> None:
         """Types may have come to the local cluster or gone: ask again soon."""
         if self.local.collector is not None:

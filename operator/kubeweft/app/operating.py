@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector as MetricsSource
 
 from kubeweft.app.auditing import AuditInlet, Bookmarks
 from kubeweft.app.collecting import Collector, Place
+from kubeweft.app.exporting import Exports
 from kubeweft.app.health import cluster_health, health_of
 from kubeweft.app.identifying import Identities
 from kubeweft.app.joining import ClusterSet
@@ -40,7 +41,8 @@ from kubeweft.kube.credentials import find_access
 from kubeweft.links.linker import Linker
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import AuditInlet as Way
-from kubeweft.model.plan import Plan
+from kubeweft.model.plan import Plan, Scope
+from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.runtime import clock
 from kubeweft.runtime.status_server import StatusServer
@@ -78,7 +80,9 @@ class Operator:
             newest=lambda: writer.statistics().position,
             save_position=writer.save_export_position,
             in_use=store.activate_exporters,
+            is_chosen=self._is_chosen,
         )
+        self.exports = Exports(self.fleet, objects_are_known=lambda: self.clusters.know_objects)
         self.retainer = Retainer(store, lambda: self.clusters.plan.retention, now=clock.now)
         self.secrets = SecretBook(self._read_secret)
         self.declarations = Declarations(
@@ -149,6 +153,7 @@ class Operator:
             start("secrets", self.secrets.run)
             start("audit log", self.audit.follow_log)
             start("exporters", self.fleet.run)
+            start("exporters that wait", self.exports.run)
             start("retention", self.retainer.run)
             start("reporter", Reporter(self.declarations, self._control_api, health=self.health).run)
 
@@ -178,7 +183,7 @@ class Operator:
         changed = self.linker.use(plan.rules, clusters=labels)
         self.clusters.use(plan, relink=_concerned(changed))
         self.audit.use(plan.clusters)
-        self.fleet.use(plan.exporters)
+        self.exports.use(plan)
 
     async def _link_what_became_known(self) -> None:
         """Rules may have waited for a kind that any of the clusters has told of meanwhile."""
@@ -187,6 +192,10 @@ class Operator:
             waited = self.linker.kinds_grown()
             if waited:
                 self.clusters.relink(_concerned(waited))
+
+    def _is_chosen(self, scope: Scope, key: ObjectKey) -> bool:
+        """Whether an exporter's policy selects an object by what is in it, as far as that is known."""
+        return self.clusters.rules_of(key.cluster).is_chosen(scope, key)
 
     def _types_changed(self) -> None:
         self.clusters.rediscover()

@@ -37,14 +37,16 @@ def resource_attributes(key: ObjectKey, source: Source) -> Attributes:
 
 
 def span_attributes(span: Span) -> Attributes:
-    """The span's own attributes; a root also repeats whose it is, and a body becomes the snapshot.
+    """The span's own attributes; an object span also repeats whose it is, and a body becomes the snapshot.
 
-    Some trace stores search only the attributes of spans, so a root has to be found by the object's name there.
+    Some trace stores search only the attributes of spans, so an object has to be found by its name there. An object
+    span need not be a root: it may have been moved into the trace of another object.
     """
-    if span.parent_span_id and not span.body:
+    is_object = span.source == "object" or not span.parent_span_id
+    if not is_object and not span.body:
         return span.attributes
     attributes: Attributes = {}
-    if not span.parent_span_id:
+    if is_object:
         attributes.update(_key_attributes(span.key))
     attributes.update(span.attributes)
     if len(span.body) > LARGEST_SNAPSHOT:

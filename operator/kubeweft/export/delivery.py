@@ -29,7 +29,10 @@ Pause = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[Piece]):
-    """One prepared span, its position in the spool, and its IDs as a person would look for it."""
+    """One prepared span, the position that is reached with it, and its IDs as a person would look for it.
+
+    Of several spans for one place in the spool, only the last one reaches its position.
+    """
 
     position: int
     piece: Piece
@@ -56,8 +59,8 @@ class Delivery(Generic[Piece, Payload]):
         self._witness_turn = 1
         self._drops_left = 0
 
-    async def deliver(self, batches: Sequence[list[Placed[Piece]]]) -> bool:
-        """Deliver batches in order. False: the rest has to be read and delivered again, as there was no verdict."""
+    async def deliver(self, batches: Sequence[list[Placed[Piece]]]) -> list[Placed[Piece]]:
+        """Deliver batches in order; gives those that have to be delivered again, as there was no verdict."""
         parts = deque(batches)
         while parts:
             part = parts.popleft()
@@ -73,12 +76,12 @@ class Delivery(Generic[Piece, Payload]):
                 believed = outcome.certain and self._drops_left > 0
                 verdict = outcome if believed else await self._verdict(part, outcome, parts)
                 if verdict is None:
-                    return False
+                    return [placed for left in (part, *parts) for placed in left]
                 if isinstance(verdict, Rejected):
                     self._drops_left -= 1
                     self._standing.dropped(part[0].label, verdict)
                 await self._confirm(part[0].position)
-        return True
+        return []
 
     async def _send(self, part: list[Placed[Piece]]) -> Accepted | Rejected:
         """Repeat until the receiver decides."""

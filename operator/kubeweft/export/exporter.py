@@ -1,4 +1,4 @@
-"""Drains the spool to one receiver: read, encode, deliver, remember how far; for ever.
+"""Drains the spool to one receiver: read, route, encode, deliver, remember how far; for ever.
 
 At least once and in order of arrival: the position is saved only after the receiver accepted all spans up to it, so
 after a crash some spans are sent again, with the same bytes. The spool is read and written in a thread, because it
@@ -10,21 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from kubeweft.export.backoff import Backoff
 from kubeweft.export.carriers import Carrier, OtlpCarrier
-from kubeweft.export.delivery import Delivery, Pause, Placed
+from kubeweft.export.delivery import Delivery, Pause
+from kubeweft.export.intake import Intake, IsChosen, Limits, Spool
 from kubeweft.export.sending import check_exporter, open_sender
+from kubeweft.export.stage import Clocks
 from kubeweft.export.standing import ExporterState, Standing
-from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import NotNow
 from kubeweft.model.plan import Exporter
-from kubeweft.model.spans import Span
-from kubeweft.store.interfaces import SpanSpool
+
+__all__ = ["Limits", "SpoolExporter"]
 
 LONGEST_WAIT: Final = 10.0  # seconds; then the spool is looked at: another process may have written to it
+_SHORTEST_WAIT: Final = 0.01
+DEFAULT_LIMITS: Final = Limits()
+REAL_CLOCKS: Final = Clocks()
 
 logger = logging.getLogger(__name__)
 
@@ -38,27 +41,12 @@ class WaitBeyond(Protocol):
     def __call__(self, position: int, *, timeout: float) -> Awaitable[object]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one request holds. gRPC receivers refuse messages over 4 MiB; a single large span goes alone."""
-
-    spans: int = 512
-    bytes: int = 1024 * 1024
-
-
-class _Read(NamedTuple):
-    """What was read: ``end`` is the last position looked at, selected or not."""
-
-    end: int
-    batches: list[list[Placed[Any]]]
-
-
 class SpoolExporter:
     """One exporter of the plan, over OTLP unless another carrier is given."""
 
     def __init__(
         self,
-        spool: SpanSpool,
+        spool: Spool,
         exporter: Exporter,
         *,
         wait_beyond: WaitBeyond,
@@ -67,18 +55,23 @@ class SpoolExporter:
         open_carrier: OpenCarrier | None = None,
         on_change: Callable[[ExporterState], None] | None = None,
         backoff: Backoff | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = DEFAULT_LIMITS,
         pause: Pause = asyncio.sleep,
+        grouped: bool = False,
+        is_chosen: IsChosen | None = None,
+        clocks: Clocks = REAL_CLOCKS,
     ) -> None:
         """UserError if the exporter cannot work as it is declared.
 
         ``newest()`` is the last position of the spool. ``save_position(name, position)`` may save together with
         other writing; without it each acceptance is a write of its own. ``open_carrier`` is called by each ``run``.
+        ``grouped`` says that rules put spans into traces of other objects; found in the spool, such links tell so too.
+        ``is_chosen`` is asked, in a thread, for scopes that look into objects.
         """
         if open_carrier is None:
             check_exporter(exporter)
         self._spool = spool
-        self._name = exporter.name
+        self._exporter = exporter
         self._wait_beyond = wait_beyond
         self._save_position = save_position or self._save_in_thread
         self._unsaved = False
@@ -86,11 +79,12 @@ class SpoolExporter:
         self._backoff = backoff or Backoff()
         self._limits = limits
         self._pause = pause
-        self._selects = _selector(exporter)
+        self._grouped = grouped
+        self._is_chosen = is_chosen
+        self._clocks = clocks
         self._read_until = 0
-        self._standing = Standing(
-            exporter.name, newest=newest or (lambda: self._read_until), changed=on_change or (lambda _: None)
-        )
+        self._newest = newest or (lambda: self._read_until)
+        self._standing = Standing(exporter.name, newest=self._newest, changed=on_change or (lambda _: None))
 
     @property
     def state(self) -> ExporterState:
@@ -101,66 +95,80 @@ class SpoolExporter:
         """Export until cancelled. What the spool raises ends the task; it may be started again."""
         self._standing.moved(await asyncio.to_thread(self._begin))
         carrier = self._open_carrier()
-        delivery = Delivery(
-            carrier, standing=self._standing, confirm=self._confirm, backoff=self._backoff, pause=self._pause
-        )
         try:
-            while True:
-                await self._turn(carrier, delivery)
+            await self._drain(carrier)
         finally:
             await carrier.close()
 
-    async def _turn(self, carrier: Carrier[Any, Any], delivery: Delivery[Any, Any]) -> None:
-        position = self.state.position
-        read = await asyncio.to_thread(self._read, position, carrier)
-        self._read_until = read.end
-        if read.end == position:
+    async def _drain(self, carrier: Carrier[Any, Any]) -> None:
+        intake = Intake(
+            self._spool,
+            self._exporter,
+            position=self.state.position,
+            newest=self._newest(),
+            carrier=carrier,
+            limits=self._limits,
+            grouped=self._grouped,
+            is_chosen=self._is_chosen,
+            clocks=self._clocks,
+        )
+
+        async def pause(seconds: float) -> None:
+            await self._pause(seconds)
+            self._note(intake)
+
+        delivery = Delivery(
+            carrier, standing=self._standing, confirm=self._confirm, backoff=self._backoff, pause=pause
+        )
+        while True:
+            await self._turn(intake, delivery)
+
+    async def _turn(self, intake: Intake[Any, Any], delivery: Delivery[Any, Any]) -> None:
+        self._note(intake)
+        dropped = intake.dropped
+        batches = await asyncio.to_thread(intake.fill)
+        self._read_until = intake.end
+        self._standing.capped(intake.dropped - dropped)
+        if batches:
+            intake.waiting = await delivery.deliver(batches)
+        if not intake.waiting and self.state.position < intake.end:
+            await self._confirm(intake.end)  # the last ones were not selected
+        elif not batches:
             self._standing.idle()
-            await self._wait_beyond(position, timeout=LONGEST_WAIT)
-        elif await delivery.deliver(read.batches) and self.state.position < read.end:
-            await self._confirm(read.end)  # the last ones were not selected
+            await self._wait(intake)
+
+    def _note(self, intake: Intake[Any, Any]) -> None:
+        if intake.is_staged:
+            intake.arrivals.note(self._newest())
+
+    async def _wait(self, intake: Intake[Any, Any]) -> None:
+        due = intake.until_due()
+        timeout = LONGEST_WAIT if due is None else min(max(due, _SHORTEST_WAIT), LONGEST_WAIT)
+        if intake.is_settling:
+            await asyncio.sleep(timeout)  # whatever arrives meanwhile is younger still
+        else:
+            await self._wait_beyond(intake.end, timeout=timeout)
 
     def _begin(self) -> int:
         """The position to start from: saved at once, or a restart before the first acceptance would start later."""
-        position = self._spool.export_position(self._name)
-        self._spool.save_export_position(self._name, position)
+        name = self._exporter.name
+        position = self._spool.export_position(name)
+        self._spool.save_export_position(name, position)
         return max(position, self.state.position)  # this process may know better than what could be saved
-
-    def _read(self, position: int, carrier: Carrier[Any, Any]) -> _Read:
-        batches: list[list[Placed[Any]]] = []
-        room, end = 0, position
-        for end, span in self._spool.spans_after(position, limit=self._limits.spans):
-            if not self._selects(span):
-                continue
-            piece = carrier.prepare(span)
-            size = carrier.size(piece)
-            if size > room:
-                batches.append([])
-                room = self._limits.bytes
-            batches[-1].append(Placed(end, piece, f"{span.span_id.hex()} of trace {span.trace_id.hex()}"))
-            room -= size
-        return _Read(end, batches)
 
     async def _confirm(self, position: int) -> None:
         """A position that cannot be saved now is no reason to stop: a full store needs its spans to go out."""
+        if position <= self.state.position:
+            return  # one of several spans for one place in the spool
+        name = self._exporter.name
         try:
-            await self._save_position(self._name, position)
+            await self._save_position(name, position)
             self._unsaved = False
         except NotNow as error:
             if not self._unsaved:
-                logger.warning("exporter %s: its position is not saved: %s", self._name, error)
+                logger.warning("exporter %s: its position is not saved: %s", name, error)
             self._unsaved = True
         self._standing.moved(position)
 
     async def _save_in_thread(self, name: str, position: int) -> None:
         await asyncio.to_thread(self._spool.save_export_position, name, position)
-
-
-def _selector(exporter: Exporter) -> Callable[[Span], bool]:
-    """Whether an exporter wants a span."""
-
-    def selects(span: Span) -> bool:
-        verb, user = span.attributes.get(v.VERB, ""), span.attributes.get(v.USER, "")
-        return exporter.wants_span(span.key, span.source, verb=str(verb), user=str(user))
-
-    return selects if exporter.scopes else lambda _: True

@@ -89,10 +89,10 @@ class GrpcSender:
         if self._plain:
             self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS, compression=compression)
         else:
-            pin = None if self._exporter.verify else await pin_certificate(self._target)
+            pin = None if self._exporter.verify else await pin_certificate(self._target, self._exporter)
             self._channel = grpc.aio.secure_channel(
                 self._target,
-                grpc.ssl_channel_credentials(root_certificates=_roots(self._exporter, pin)),
+                _credentials(self._exporter, pin),
                 options=(*_OPTIONS, *([("grpc.ssl_target_name_override", pin.name)] if pin else [])),
                 compression=compression,
             )
@@ -118,8 +118,12 @@ class GrpcSender:
         return shown(text, (value for _, value in self._metadata))
 
 
-def _roots(exporter: Exporter, pin: Pin | None) -> bytes | None:
-    return pin.certificate.encode() if pin else exporter.ca or None
+def _credentials(exporter: Exporter, pin: Pin | None) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=pin.certificate.encode() if pin else exporter.ca or None,
+        private_key=exporter.client_key or None,
+        certificate_chain=exporter.client_certificate or None,
+    )
 
 
 def _is_too_large(code: grpc.StatusCode, reason: str) -> bool:

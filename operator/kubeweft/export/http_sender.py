@@ -17,6 +17,7 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from kubeweft.export.client_certificates import present_client_certificate
 from kubeweft.export.endpoints import http_url
 from kubeweft.export.headers import checked_headers
 from kubeweft.export.outcomes import Accepted, Outcome, Rejected, RetryLater, Unauthenticated, shown
@@ -151,4 +152,5 @@ def _tls(exporter: Exporter) -> ssl.SSLContext:
     if not exporter.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    present_client_certificate(context, exporter)
     return context

@@ -24,18 +24,24 @@ class ExportCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One sample per exporter and metric."""
-        sent, rejected, retries, behind, ready = families = _families()
+        sent, rejected, retries, dropped, behind, ready = families = _families()
         for name, state in self._states().items():
             sent.add_metric([name], state.sent)
             rejected.add_metric([name], state.rejected)
             retries.add_metric([name], state.retries)
+            dropped.add_metric([name], state.dropped)
             behind.add_metric([name], state.behind)
             ready.add_metric([name], state.ready)
         yield from families
 
 
 def _families() -> tuple[
-    CounterMetricFamily, CounterMetricFamily, CounterMetricFamily, GaugeMetricFamily, GaugeMetricFamily
+    CounterMetricFamily,
+    CounterMetricFamily,
+    CounterMetricFamily,
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    GaugeMetricFamily,
 ]:
     labels = ["exporter"]
     return (
@@ -44,6 +50,11 @@ def _families() -> tuple[
             "kubeweft_export_rejected_spans", "Spans that the receiver refused for good.", labels=labels
         ),
         CounterMetricFamily("kubeweft_export_retries", "Attempts that had to be repeated.", labels=labels),
+        CounterMetricFamily(
+            "kubeweft_export_dropped_spans",
+            "Spans not sent because there were more a second than the policy allows.",
+            labels=labels,
+        ),
         GaugeMetricFamily(
             "kubeweft_export_behind_spans", "Spans that wait in the spool, at most.", labels=labels
         ),

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubeweft.export.client_certificates import present_client_certificate
+from kubeweft.model.plan import Exporter
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -22,21 +25,23 @@ class Pin:
     name: str
 
 
-async def pin_certificate(target: str) -> Pin:
+async def pin_certificate(target: str, exporter: Exporter) -> Pin:
     """What the server at ``host:port`` shows now; OSError if it does not answer, ValueError if it names nobody."""
-    anybody = _context()
+    anybody = _context(exporter)
     anybody.verify_mode = ssl.CERT_NONE
     certificate = ssl.DER_cert_to_PEM_cert(await _shown(target, anybody, binary_form=True))
-    trusting = _context()  # Python takes a certificate apart only if it has been verified
+    trusting = _context(exporter)  # Python takes a certificate apart only if it has been verified
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     trusting.load_verify_locations(cadata=certificate)
     return Pin(certificate, _name_in(await _shown(target, trusting, binary_form=False)))
 
 
-def _context() -> ssl.SSLContext:
+def _context(exporter: Exporter) -> ssl.SSLContext:
+    """Shows the exporter's own certificate, if it has one: servers with TLS 1.2 say nothing without it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.set_alpn_protocols(["h2"])
+    present_client_certificate(context, exporter)
     return context
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kubeweft.export.client_certificates import check_client_certificate
 from kubeweft.export.endpoints import FORMS, grpc_target, http_url, parse_endpoint
 from kubeweft.export.grpc_sender import GrpcSender
 from kubeweft.export.headers import checked_headers
@@ -53,6 +54,7 @@ def check_exporter(exporter: Exporter) -> None:
         raise UserError(
             f"exporter {exporter.name}: protocol is GRPC or HTTPProtobuf, not {exporter.protocol}"
         )
+    check_client_certificate(exporter)
     if exporter.timeout <= 0:
         raise UserError(f"exporter {exporter.name}: the timeout has to be longer than 0 s")
 

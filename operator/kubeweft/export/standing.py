@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterState:
-    """What is known now. The three counts grow since the start of the process; ``sent`` includes repeats.
+    """What is known now. The four counts grow since the start of the process; ``sent`` includes repeats.
 
     ``behind`` is how many spans wait, at most (spool positions may have holes). ``rejected`` are the spans that the
-    receiver refused for good; ``retries`` the attempts that had to be repeated.
+    receiver refused for good; ``retries`` the attempts that had to be repeated; ``dropped`` the spans over the cap.
     """
 
     ready: bool = False
@@ -33,6 +33,7 @@ class ExporterState:
     sent: int = 0
     rejected: int = 0
     retries: int = 0
+    dropped: int = 0
 
 
 class Standing:
@@ -105,6 +106,11 @@ class Standing:
         logger.error("exporter %s: span %s is dropped: %s", self._name, what, outcome.reason)
         self._refusal = outcome.reason
         self._set(replace(self.state, rejected=self.state.rejected + 1))
+
+    def capped(self, dropped: int) -> None:
+        """So many more spans were over the cap, and have not been sent."""
+        if dropped:
+            self._set(replace(self.state, dropped=self.state.dropped + dropped))
 
     def _refused_partly(self, outcome: Accepted) -> None:
         self._refusal = outcome.message or "no reason given"

@@ -6,6 +6,7 @@ A plan is immutable. A changed policy makes a new plan; the data path takes it u
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
@@ -200,11 +201,24 @@ class Exporter:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def wants_span(self, key: ObjectKey, source: str, *, verb: str = "", user: str = "") -> bool:
-        """Whether a span goes to this receiver; verb and user are those of a request span."""
+    def wants_span(
+        self,
+        key: ObjectKey,
+        source: str,
+        *,
+        verb: str = "",
+        user: str = "",
+        is_chosen: Callable[[Scope, ObjectKey], bool] | None = None,
+    ) -> bool:
+        """Whether a span goes to this receiver; verb and user are those of a request span.
+
+        ``is_chosen`` decides for scopes that look into objects; without it type and namespace are enough.
+        """
         if not self.scopes:
             return True
         scopes = self._scopes_of((source, key.cluster, key.group, key.resource, key.namespace))
+        if is_chosen is not None:
+            scopes = tuple(s for s in scopes if not s.looks_into_objects or is_chosen(s, key))
         if source != "request":
             return bool(scopes)
         return any(s.selects_request(verb=verb, user=user) for s in scopes)

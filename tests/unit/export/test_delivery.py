@@ -80,7 +80,7 @@ class Run:
             start = self.confirmed[-1] if self.confirmed else 0
             placed = [Placed(number, number, str(number)) for number in range(start + 1, count + 1)]
             batches = [placed[at : at + batch] for at in range(0, len(placed), batch)]
-            if await self.delivery.deliver(batches):
+            if not await self.delivery.deliver(batches):
                 return
         raise AssertionError(f"not delivered; stuck at {self.confirmed[-1:]}")
 

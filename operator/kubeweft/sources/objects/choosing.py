@@ -63,11 +63,13 @@ class Chooser:
 
     @classmethod
     def after(cls, before: Chooser, plan: Plan) -> Chooser:
-        """The one for another plan, who knows the namespaces already; all objects have to be told again."""
+        """The one for another plan. It knows the namespaces, and objects as far as the same is asked about them."""
         made = cls(before._cluster.name, plan)
         made._namespaces = before._namespaces
         made._namespace_objects = before._namespace_objects
         made._namespaces_told = before._namespaces_told  # somebody may be waiting for it
+        if made._looking == before._looking:
+            made._chosen, made._gone = before._chosen, before._gone
         return made
 
     def judges(self, group: str, resource: str) -> bool:

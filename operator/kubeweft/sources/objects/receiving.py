@@ -125,6 +125,11 @@ class ObjectReceiver:
         """Take up new rules before anything else is compared or written, also for what is remembered."""
         self._newer_rules = rules
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether everything remembered has been looked at under the newest rules."""
+        return self._newer_rules is None
+
     def relink(self) -> None:
         """The rules have changed: all that is remembered is told to them again, soon (see :meth:`flush`)."""
         self._is_relinking = True

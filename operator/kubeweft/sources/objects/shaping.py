@@ -10,7 +10,7 @@ import orjson
 
 from kubeweft.model import changes
 from kubeweft.model.errors import BadInput
-from kubeweft.model.plan import AuditInlet, Plan
+from kubeweft.model.plan import AuditInlet, Plan, Scope
 from kubeweft.model.redaction import Redactor
 from kubeweft.model.references import ObjectKey
 from kubeweft.sources.objects.choosing import Chooser
@@ -31,6 +31,10 @@ class Rules:
     plan: Plan
     redactor: Redactor
     chooser: Chooser | None = None  # None: no policy looks into objects
+
+    def is_chosen(self, scope: Scope, key: ObjectKey) -> bool:
+        """Whether what a scope says about the inside of objects holds for this one."""
+        return self.chooser is None or self.chooser.is_chosen(scope, key)
 
     def wants_object(self, key: ObjectKey) -> bool:
         """Whether changes of this object become spans."""

@@ -113,7 +113,9 @@ def test_another_plan_knows_the_namespaces_but_judges_anew() -> None:
     before.judge(SHOP, body({"team": "a"}))
     before.judge(POD, body())
     assert not before.wants_object(POD)
-    assert Chooser.after(before, before.plan).wants_object(POD)
+    other = Scope(policy="b", namespace_selector=TEAM_A, object_selector=TEAM_A)
+    assert Chooser.after(before, Plan(scopes=(other,))).wants_object(POD), "it has not been told again"
+    assert not Chooser.after(before, before.plan).wants_object(POD), "the same is asked as before"
 
 
 async def test_nobody_waits_for_namespaces_that_do_not_matter() -> None:
