@@ -14,7 +14,8 @@ import yaml
 from control_composition import ControlRoom
 from controlplane.plane import ControlPlane
 from controlplane.testing import wait_until
-from kubeweft.control.health import ClusterHealth, Health, RuleHealth, TypeHealth
+from kubeweft.control.health import ClusterHealth, Health, TypeHealth
+from kubeweft.links.statistics import RuleStatistics
 
 ROOT = Path(__file__).parents[2]
 POLICIES = "/apis/kubeweft.io/v1alpha1/tracingpolicies"
@@ -385,7 +386,7 @@ def test_a_link_rule_is_in_force_and_says_so(kubernetes: Kubernetes, room: Contr
     }
     assert name in [rule.name for rule in room.plans[-1].rules]
     room.health = dataclasses.replace(
-        room.health, rules={name: RuleHealth(matched=3, errors=1, first_error="why")}
+        room.health, rules={name: RuleStatistics(matched=3, errors=1, first_error="why")}
     )
     wait_until(
         lambda: "why" in conditions(kubernetes.get(path))["Ready"]["message"], "the first error of the rule"

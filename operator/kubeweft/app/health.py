@@ -11,7 +11,6 @@ from kubeweft.control.health import (
     ExporterHealth,
     Health,
     Phase,
-    RuleHealth,
     TypeHealth,
 )
 from kubeweft.export.standing import ExporterState
@@ -49,7 +48,7 @@ def health_of(
             for name, state in exporters.items()
             if state.reason != "Pending"
         ),
-        rules={name: _rule_health(statistics) for name, statistics in rules.items()},
+        rules=rules,
     )
 
 
@@ -79,14 +78,3 @@ def _types(plan: Plan, watch: ClusterWatch) -> Iterator[TypeHealth]:
     for resource in watch.discovered.types:
         if resource not in states and is_watched(plan, resource):
             yield TypeHealth(resource.group, resource.resource, "Listing")
-
-
-def _rule_health(statistics: RuleStatistics) -> RuleHealth:
-    return RuleHealth(
-        matched=statistics.matched,
-        resolved=statistics.resolved,
-        unresolved=statistics.unresolved,
-        over_limit=statistics.over_limit,
-        errors=statistics.errors,
-        first_error=statistics.first_error,
-    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from kubeweft.links.statistics import RuleStatistics
 from kubeweft.model.plan import Plan
 from kubeweft.model.references import group_resource
 
@@ -68,18 +69,6 @@ class ClusterHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleHealth:
-    """What a LinkRule has done since it is in force, in all clusters: counts, and the text of its first error."""
-
-    matched: int = 0
-    resolved: int = 0
-    unresolved: int = 0
-    over_limit: int = 0
-    errors: int = 0
-    first_error: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Everything at one moment.
 
@@ -91,4 +80,4 @@ class Health:
     overloaded: str = ""
     clusters: Mapping[str, ClusterHealth] = field(default_factory=lambda: _NONE)
     exporters: tuple[ExporterHealth, ...] = ()
-    rules: Mapping[str, RuleHealth] = field(default_factory=lambda: _NONE)
+    rules: Mapping[str, RuleStatistics] = field(default_factory=lambda: _NONE)

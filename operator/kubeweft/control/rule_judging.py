@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from kubeweft.control.conditions import Condition
-from kubeweft.control.health import RuleHealth
 from kubeweft.control.rule_compiling import RuleVerdict
+from kubeweft.links.statistics import RuleStatistics
 
-NOTHING_YET: Final = RuleHealth()
+NOTHING_YET: Final = RuleStatistics()
 _UNDERSTOOD = Condition("Accepted", "True", "Accepted", "the rule is understood")
 _RESOLVED = Condition("ResolvedRefs", "True", "ResolvedRefs", "the rule refers to nothing that is missing")
 
 
-def judge_link_rule(verdict: RuleVerdict, health: RuleHealth | None, *, in_force: bool) -> list[Condition]:
+def judge_link_rule(
+    verdict: RuleVerdict, health: RuleStatistics | None, *, in_force: bool
+) -> list[Condition]:
     """All conditions of one rule.
 
     ``in_force`` says that the data path works by the plan this verdict belongs to; ``health`` is None while the rule
@@ -35,7 +37,7 @@ def judge_link_rule(verdict: RuleVerdict, health: RuleHealth | None, *, in_force
     return [_ready(health or NOTHING_YET), _UNDERSTOOD, _RESOLVED]
 
 
-def rule_counters(health: RuleHealth | None) -> dict[str, int]:
+def rule_counters(health: RuleStatistics | None) -> dict[str, int]:
     """The numbers in a rule's status: all 0 while it has told nothing."""
     known = health or NOTHING_YET
     return {
@@ -59,14 +61,14 @@ def _refused(verdict: RuleVerdict) -> list[Condition]:
     ]
 
 
-def _ready(health: RuleHealth) -> Condition:
+def _ready(health: RuleStatistics) -> Condition:
     if health.errors:
         message = f"expressions that failed: {health.errors}; the first: {health.first_error}"
         return Condition("Ready", "True", "EvaluationErrors", f"{message}; {_done(health)}")
     return Condition("Ready", "True", "Linking", _done(health))
 
 
-def _done(health: RuleHealth) -> str:
+def _done(health: RuleStatistics) -> str:
     if not health.matched:
         return "no object is matched yet"
     text = f"objects matched: {health.matched}, links to known objects: {health.resolved}"

@@ -13,7 +13,7 @@ from kubeweft.app.collecting import Collector, is_watched
 from kubeweft.app.health import health_of
 from kubeweft.app.membership import NO_TROUBLE, Member, Trouble
 from kubeweft.app.metrics import MOST_CLUSTERS, OTHERS, ProcessCollector
-from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, RuleHealth, TypeHealth
+from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, TypeHealth
 from kubeweft.export.standing import ExporterState
 from kubeweft.kube import cluster_watch
 from kubeweft.kube.cluster_watch import ClusterWatch
@@ -200,7 +200,7 @@ def test_each_cluster_is_told_by_itself() -> None:
 
 def test_what_rules_do_is_told_by_name() -> None:
     assert health(Watch()).rules == {
-        "owner": RuleHealth(matched=3, resolved=2, unresolved=1, first_error="no")
+        "owner": RuleStatistics(matched=3, resolved=2, unresolved=1, first_error="no")
     }
 
 

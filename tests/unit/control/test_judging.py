@@ -7,7 +7,7 @@ import pytest
 
 from kubeweft.control.compiling import Installation, compile_policies
 from kubeweft.control.conditions import NEVER, Condition, merge_conditions
-from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, RuleHealth, TypeHealth
+from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, TypeHealth
 from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
 from kubeweft.control.rule_compiling import compile_rule
 from kubeweft.control.status import (
@@ -16,6 +16,7 @@ from kubeweft.control.status import (
     link_rule_status,
     policy_status,
 )
+from kubeweft.links.statistics import RuleStatistics
 
 NOW = "2026-01-02T03:04:05Z"
 LATER = "2026-01-02T03:09:05Z"
@@ -292,7 +293,7 @@ def test_link_rules_are_judged_with_their_counts() -> None:
     )
     verdict = compile_rule(rule)
     assert verdict.accepted, verdict.message
-    health = Health(rules={"r": RuleHealth(matched=3, resolved=2, unresolved=1)})
+    health = Health(rules={"r": RuleStatistics(matched=3, resolved=2, unresolved=1)})
     status = link_rule_status(rule, verdict, health, in_force=True, now=NOW)
     assert short(status)["Ready"] == "True/Linking"
     assert (status["matchedObjects"], status["resolvedLinks"], status["unresolvedLinks"]) == (3, 2, 1)

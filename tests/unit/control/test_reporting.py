@@ -11,10 +11,11 @@ import pytest
 from fake_control_api import FakeControlApi
 from kubeweft.control.compiling import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.health import ClusterHealth, Health, RuleHealth, TypeHealth
+from kubeweft.control.health import ClusterHealth, Health, TypeHealth
 from kubeweft.control.objects import LINK_RULES, POLICIES
 from kubeweft.control.reporting import Reporter
 from kubeweft.kube.failures import ApiFailure, Forbidden, NotServed, Refused, Unavailable
+from kubeweft.links.statistics import RuleStatistics
 
 PODS = TypeHealth("", "pods", "Watching")
 RULE: dict[str, Any] = {
@@ -31,7 +32,7 @@ class Scene:
         self.api = api
         self.declarations = Declarations(Installation(), on_plan=lambda plan: None)
         self.types: tuple[TypeHealth, ...] = (PODS,)
-        self.rules: dict[str, RuleHealth] = {}
+        self.rules: dict[str, RuleStatistics] = {}
         self.reporter = self.make(counters_every=60.0)
 
     def health(self) -> Health:
@@ -94,10 +95,10 @@ async def test_the_counts_of_a_rule_wait_and_its_first_error_does_not(scene: Sce
     scene.api.put(LINK_RULES, "r", **RULE)
     scene.watch_tells()
     await scene.reporter.report()
-    scene.rules = {"r": RuleHealth(matched=5, resolved=4)}
+    scene.rules = {"r": RuleStatistics(matched=5, resolved=4)}
     await scene.reporter.report()
     assert len(scene.api.writes) == 1
-    scene.rules = {"r": RuleHealth(matched=5, resolved=4, errors=1, first_error="no such key: node")}
+    scene.rules = {"r": RuleStatistics(matched=5, resolved=4, errors=1, first_error="no such key: node")}
     await scene.reporter.report()
     status = scene.api.bodies[LINK_RULES, "r"]["status"]
     assert (status["matchedObjects"], status["evaluationErrors"]) == (5, 1)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from kubeweft.control.conditions import Condition
-from kubeweft.control.health import RuleHealth
 from kubeweft.control.rule_compiling import RuleVerdict
 from kubeweft.control.rule_judging import judge_link_rule, rule_counters
 from kubeweft.control.verdicts import Problem
+from kubeweft.links.statistics import RuleStatistics
 from kubeweft.model.rules import ByLabel, LinkRule, SourceSelector, Target
 
 RULE = LinkRule(
     name="r", source=SourceSelector(resources=()), targets=(Target(name="t", finder=ByLabel("a")),)
 )
 IN_FORCE = RuleVerdict(rule=RULE)
-BUSY = RuleHealth(matched=7, resolved=5, unresolved=2, over_limit=1)
+BUSY = RuleStatistics(matched=7, resolved=5, unresolved=2, over_limit=1)
 
 
-def judged(verdict: RuleVerdict, health: RuleHealth | None, *, in_force: bool) -> dict[str, Condition]:
+def judged(verdict: RuleVerdict, health: RuleStatistics | None, *, in_force: bool) -> dict[str, Condition]:
     """Conditions by type."""
     conditions = judge_link_rule(verdict, health, in_force=in_force)
     assert len({c.type for c in conditions}) == len(conditions)
@@ -65,7 +65,7 @@ def test_a_rule_in_force_is_ready_and_says_what_it_does() -> None:
 
 
 def test_failing_expressions_leave_it_ready_with_the_first_error() -> None:
-    health = RuleHealth(matched=2, resolved=1, errors=3, first_error="targets[x]: no such key: a")
+    health = RuleStatistics(matched=2, resolved=1, errors=3, first_error="targets[x]: no such key: a")
     ready = judged(IN_FORCE, health, in_force=True)["Ready"]
     assert (ready.status, ready.reason) == ("True", "EvaluationErrors")
     assert ready.message.startswith(

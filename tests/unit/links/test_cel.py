@@ -201,14 +201,14 @@ def test_long_strings_are_cut_and_odd_ones_replaced() -> None:
 
 
 def test_what_an_expression_reads_is_known() -> None:
-    assert compile_expression("object.spec.nodeName").fields == frozenset({"spec"})
-    assert compile_expression("object.?spec.?x.orValue(cluster.name)").fields == frozenset({"spec"})
-    assert compile_expression("object['spec']").fields is None
+    assert compile_expression("object.spec.nodeName").reads.fields == frozenset({"spec"})
+    assert compile_expression("object.?spec.?x.orValue(cluster.name)").reads.fields == frozenset({"spec"})
+    assert compile_expression("object['spec']").reads.fields is None
     assert compile_expression(
         "object.status.conditions.exists(object, object.type == 'x')"
-    ).fields == frozenset({"status"})
-    assert "namespaceObject" in compile_expression("namespaceObject.metadata.name").names
-    assert "cluster" not in compile_expression("object.spec.l.map(cluster, cluster)").names
+    ).reads.fields == frozenset({"status"})
+    assert "namespaceObject" in compile_expression("namespaceObject.metadata.name").reads.names
+    assert "cluster" not in compile_expression("object.spec.l.map(cluster, cluster)").reads.names
 
 
 JSON = st.recursive(
