@@ -52,6 +52,7 @@ class Chooser:
         self._namespace_objects: dict[str, Any] = {}
         self._namespaces_told = asyncio.Event()
         self.plan = plan
+        self.knows_objects = False  # as far as they have been told; else all have to be told again
         self._looking = tuple(s for s in plan.scopes if s.object_selector or s.conditions)
         self._looks = any(s.looks_into_objects for s in plan.scopes)
         self._conditions: dict[str, tuple[Expression, ...]] = {
@@ -68,8 +69,9 @@ class Chooser:
         made._namespaces = before._namespaces
         made._namespace_objects = before._namespace_objects
         made._namespaces_told = before._namespaces_told  # somebody may be waiting for it
-        if made._looking == before._looking:
+        if (made._looking, made._cluster) == (before._looking, before._cluster):
             made._chosen, made._gone = before._chosen, before._gone
+            made.knows_objects = True
         return made
 
     def judges(self, group: str, resource: str) -> bool:

@@ -199,7 +199,7 @@ class ObjectReceiver:
             for _ in self._revise():
                 pass
             self._is_relinking = True
-        elif chooser is not None and before.scopes != after.scopes and self._judges:
+        elif chooser is not None and not chooser.knows_objects and self._judges:
             for key, body, _ in self._differ.bodies():
                 chooser.judge(key, body)
 
