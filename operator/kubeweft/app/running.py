@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from kubeweft.app.operating import Operator
 from kubeweft.kube.clients import ClusterClient, connect
+from kubeweft.runtime.loop_errors import quieten
 from kubeweft.runtime.telemetry import own_traces
 from kubeweft.runtime.tuning import tune_interpreter
 from kubeweft.settings import Settings
@@ -24,6 +25,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def run_operator(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; raises ``UserError`` if it cannot start."""
     tune_interpreter()
+    quieten(asyncio.get_running_loop())
     with own_traces():
         async with _connected(settings) as client, _storing(settings) as (store, writer):
             operator = Operator(settings, store=store, writer=writer, client=client)
