@@ -1,4 +1,7 @@
-"""Makes ConfigMaps and Pods of a known size on a real kube-apiserver, changes them, and records the watch bytes."""
+"""Makes ConfigMaps and Pods of a known size on a real kube-apiserver, changes them, and records the watch bytes.
+
+First their data or status changes, which no shipped rule reads, then an annotation, which several read of every object.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from kubeweft.model.references import ResourceType
 
 CONFIG_MAPS, CONFIG_MAP_CHANGES = 500, 6
 PODS, POD_CHANGES = 200, 8
+ANNOTATIONS = 4
 AT_ONCE = 8
 CONFIG_MAP = ResourceType("", "v1", "configmaps", "ConfigMap", True)
 POD = ResourceType("", "v1", "pods", "Pod", True)
@@ -34,11 +38,12 @@ class Line(msgspec.Struct):
 
 @dataclass
 class Recorded:
-    """What a watch brought: first the creations, then the changes."""
+    """What a watch brought: first the creations, then the changes, then those of an annotation."""
 
     resource: ResourceType
     created: list[WatchLine]
     changed: list[WatchLine]
+    annotated: list[WatchLine]
 
     @property
     def mean_bytes(self) -> int:
@@ -80,7 +85,14 @@ async def _watched(
     session: aiohttp.ClientSession, resource: ResourceType, make: Act, change: Act, count: int, changes: int
 ) -> Recorded:
     lines: list[WatchLine] = []
-    wanted = count * (changes + 1)
+    changed = count * (changes + 1)
+    wanted = changed + count * ANNOTATIONS
+    path = POD_PATH if resource is POD else CONFIG_MAP_PATH
+
+    async def annotate(session: aiohttp.ClientSession, number: int, round_: int) -> None:
+        patch = {"metadata": {"annotations": {"example.com/checked": f"{round_} times"}}}
+        await _send(session, "PATCH", f"{path}/bench-{number}", patch, headers=MERGE)
+
     async with asyncio.TaskGroup() as group:
         started = asyncio.Event()
         reading = group.create_task(_read(session, resource, lines, wanted, started))
@@ -88,8 +100,10 @@ async def _watched(
         await _all(session, make, [(number, 0) for number in range(count)])
         for round_ in range(1, changes + 1):
             await _all(session, change, [(number, round_) for number in range(count)])
+        for round_ in range(1, ANNOTATIONS + 1):
+            await _all(session, annotate, [(number, round_) for number in range(count)])
         await asyncio.wait_for(reading, 60)
-    return Recorded(resource, lines[:count], lines[count:])
+    return Recorded(resource, lines[:count], lines[count:changed], lines[changed:])
 
 
 async def _all(session: aiohttp.ClientSession, act: Act, arguments: list[tuple[int, int]]) -> None:

@@ -89,6 +89,25 @@ class World:
             return []
         return self._hear(self.linker.take(key_, body(key_, obj), time=time))
 
+    def change(
+        self,
+        text: str,
+        before: dict[str, Any],
+        after: dict[str, Any],
+        *,
+        time: int = 1,
+        says_what: bool = True,
+    ) -> list[str]:
+        """An object has become another, told as a watch does: only if that matters, and saying what has changed."""
+        key_ = key(text)
+        names = before.keys() | after.keys()
+        fields = frozenset(name for name in names if before.get(name) != after.get(name))
+        if not self.linker.is_touched(key_.group, key_.resource, fields):
+            return []
+        return self._hear(
+            self.linker.take(key_, body(key_, after), time=time, fields=fields if says_what else None)
+        )
+
     def gone(self, text: str, *, time: int = 9, cluster: str = "local") -> list[str]:
         """An object is gone; gives whose relations have changed."""
         key_ = key(text, cluster)

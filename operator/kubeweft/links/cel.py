@@ -18,11 +18,14 @@ from cel_expr_python.ext import ext_optional
 from kubeweft.links import cel_data
 from kubeweft.links.cel_cost import Cost, cost_of
 from kubeweft.links.cel_functions import METER, METERED
+from kubeweft.links.cel_shortcuts import shortcut_of
+from kubeweft.links.cel_tree import Node, read_tree
 from kubeweft.model.errors import BadInput, KubeweftError
 
 LONGEST_EXPRESSION: Final = 4096
 LONGEST_RESULT: Final = 4096  # values in one result, all levels together
 LONGEST_MESSAGE: Final = 300
+_VARIABLES: Final = frozenset({"object", "cluster", "namespaceObject", "oldObject"})
 _CHARACTERS: Final = 256  # so many characters of text count as one more value of a result
 
 
@@ -37,8 +40,15 @@ class ClusterFacts(NamedTuple):
     labels: Mapping[str, str]
 
 
+class Reads(NamedTuple):
+    """What an expression reads: the variables, and of ``object`` the top-level fields, None for any."""
+
+    names: frozenset[str]
+    fields: frozenset[str] | None
+
+
 class Scene:
-    """One object with what surrounds it, as expressions see it; converted for the evaluator at most once."""
+    """One object with what surrounds it, as expressions see it; what of it they read is converted at most once."""
 
     def __init__(
         self,
@@ -49,47 +59,55 @@ class Scene:
         old_object: Mapping[str, Any] | None = None,
     ) -> None:
         """The mappings are parsed JSON and are not changed; None is ``null``."""
-        self._variables = (object, cluster, namespace_object, old_object)
-        self._ready: tuple[cel.Activation, cel_data.Size] | None = None
-        self._refused = ""
+        self.object = object
+        self._cluster = cluster
+        self._namespace_object = namespace_object
+        self._old_object = old_object
+        self._ready: dict[Reads, tuple[cel.Activation, cel_data.Size] | str] = {}
 
-    def prepared(self) -> tuple[cel.Activation, cel_data.Size]:
-        """The values for the evaluator and how large they are. Raises ``EvaluationFailed`` for what it cannot take."""
-        if self._ready is None:
-            if self._refused:
-                raise EvaluationFailed(self._refused)
+    def prepared(self, reads: Reads) -> tuple[cel.Activation, cel_data.Size]:
+        """The values for the evaluator and how large they are. Raises ``EvaluationFailed`` for what it cannot take.
+
+        What is not read is neither measured nor converted: it can do no harm.
+        """
+        ready = self._ready.get(reads)
+        if ready is None:
             try:
-                self._ready = self._prepare()
+                ready = self._prepare(reads)
             except cel_data.Unfit as unfit:
-                self._refused = str(unfit)
-                raise EvaluationFailed(self._refused) from None
-        return self._ready
+                ready = str(unfit)
+            self._ready[reads] = ready
+        if isinstance(ready, str):
+            raise EvaluationFailed(ready)
+        return ready
 
-    def _prepare(self) -> tuple[cel.Activation, cel_data.Size]:
-        object_, cluster, namespace, old = self._variables
+    def _prepare(self, reads: Reads) -> tuple[cel.Activation, cel_data.Size]:
         size = cel_data.Size()
-        values = {
-            "object": cel_data.fitted(object_, size),
-            "cluster": cel_data.fitted({"name": cluster.name, "labels": dict(cluster.labels)}, size),
-            "namespaceObject": cel_data.fitted(namespace, size),
-            "oldObject": cel_data.fitted(old, size),
-        }
+        values = {}
+        for name in sorted(reads.names):
+            fields = reads.fields if name == "object" else None
+            values[name] = cel_data.fitted(self._variable(name), size, fields=fields)
         return _ENVIRONMENT.Activation(values), size
+
+    def _variable(self, name: str) -> Mapping[str, Any] | None:
+        if name == "object":
+            return self.object
+        if name == "cluster":
+            return {"name": self._cluster.name, "labels": dict(self._cluster.labels)}
+        return self._namespace_object if name == "namespaceObject" else self._old_object
 
 
 class Expression:
-    """A compiled expression; make it with :func:`compile_expression`.
+    """A compiled expression; make it with :func:`compile_expression`."""
 
-    ``names`` are the variables it reads, ``fields`` the top-level fields of ``object`` that it reads, None for any.
-    """
+    __slots__ = ("_compiled", "_cost", "_shortcut", "_unwrapped", "boolean", "reads", "returns", "text")
 
-    __slots__ = ("_compiled", "_cost", "_unwrapped", "boolean", "fields", "names", "returns", "text")
-
-    def __init__(self, text: str, compiled: cel.Expression, *, cost: Cost, boolean: bool) -> None:
-        """``compiled`` is what the evaluator made of ``text``."""
+    def __init__(self, text: str, compiled: cel.Expression, *, tree: Node, cost: Cost, boolean: bool) -> None:
+        """``compiled`` is what the evaluator made of ``text``, ``tree`` how that looks inside."""
         self.text = text
-        self.names = frozenset(cost.names)
-        self.fields = None if cost.fields is None else frozenset(cost.fields)
+        fields = None if cost.fields is None else frozenset(cost.fields)
+        self.reads = Reads(frozenset(cost.names & _VARIABLES), fields)
+        self._shortcut = shortcut_of(tree)
         self.boolean = boolean
         self.returns: str = compiled.return_type().name()
         self._compiled = compiled
@@ -98,7 +116,10 @@ class Expression:
 
     def evaluate(self, scene: Scene) -> Any:
         """The value as plain Python; an absent optional is None. Raises ``EvaluationFailed``."""
-        activation, size = scene.prepared()
+        answer = self._shortcut(scene.object) if self._shortcut is not None else None
+        if answer is not None:
+            return answer
+        activation, size = scene.prepared(self.reads)
         excess = self._cost.excess(size)
         if excess:
             raise EvaluationFailed(excess)
@@ -148,10 +169,11 @@ def compile_expression(text: str, *, boolean: bool = False) -> Expression:
     returns = compiled.return_type().name()
     if boolean and returns not in {"BOOL", "DYN"}:
         raise BadInput(f"the expression must give true or false, not {returns.lower()}")
-    cost = cost_of(compiled.serialize())
+    tree = read_tree(compiled.serialize())
+    cost = cost_of(tree)
     if cost.refusal:
         raise BadInput(cost.refusal)
-    return Expression(text, compiled, cost=cost, boolean=boolean)
+    return Expression(text, compiled, tree=tree, cost=cost, boolean=boolean)
 
 
 def _run(compiled: cel.Expression, activation: cel.Activation) -> cel.Value:
@@ -218,6 +240,6 @@ def _short(message: str) -> str:
 
 
 _ENVIRONMENT: Final = cel.NewEnv(
-    variables=dict.fromkeys(("object", "cluster", "namespaceObject", "oldObject"), cel.Type.DYN),
+    variables=dict.fromkeys(_VARIABLES, cel.Type.DYN),
     extensions=[ext_optional.ExtOptional(), METERED],
 )

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from kubeweft.links.cel_data import Size
 from kubeweft.links.cel_functions import METERED_NAMES
-from kubeweft.links.cel_tree import Call, Const, Ident, Listing, Loop, Node, Select, read_tree
+from kubeweft.links.cel_tree import Call, Const, Ident, Listing, Loop, Node, Select
 
 MOST_STEPS: Final = 10_000  # the evaluator's own limit on steps of loops
 MOST_JOINED: Final = 256_000_000  # characters that "+" may copy in one evaluation
@@ -96,10 +96,10 @@ class Cost:
         return float(min(MOST_STEPS, max(size.largest, self.literal, 1) ** depth))
 
 
-def cost_of(compiled: bytes) -> Cost:
-    """The cost of an expression from its compiled form."""
+def cost_of(tree: Node) -> Cost:
+    """The cost of an expression."""
     cost = Cost()
-    _Counter(cost).bound(read_tree(compiled), {}, 0)
+    _Counter(cost).bound(tree, {}, 0)
     largest = max([bound.at(256.0) for bound in cost.joins.values()], default=0.0)
     if largest > _LARGEST_VALUE:
         cost.refusal = "the expression doubles strings or lists too often"

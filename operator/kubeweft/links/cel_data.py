@@ -33,13 +33,16 @@ class Size:
         self.values = 0
 
 
-def fitted(value: Mapping[str, Any] | None, size: Size) -> Any:
+def fitted(value: Mapping[str, Any] | None, size: Size, *, fields: frozenset[str] | None = None) -> Any:
     """The data without ``managedFields``, long strings cut, every value of a kind that the evaluator knows.
 
-    ``size`` grows by it. Raises ``Unfit`` for data that is nested too deep or has too many values.
+    Only these top-level ``fields`` are looked at, None being all. ``size`` grows by them. Raises ``Unfit`` for data
+    that is nested too deep or has too many values.
     """
     if value is None:
         return None
+    if fields is not None:
+        value = {name: value[name] for name in sorted(fields) if name in value}
     metadata = value.get("metadata")
     if isinstance(metadata, Mapping) and "managedFields" in metadata:
         slim = {key: item for key, item in metadata.items() if key != "managedFields"}

@@ -13,9 +13,10 @@ from kubeweft.model.errors import BadInput
 
 
 class Const(NamedTuple):
-    """A literal; ``text`` is empty for what is no text."""
+    """A literal; ``text`` is empty for what is neither text nor bytes."""
 
     text: str
+    is_string: bool = False
 
 
 class Ident(NamedTuple):
@@ -25,10 +26,11 @@ class Ident(NamedTuple):
 
 
 class Select(NamedTuple):
-    """A field of something."""
+    """A field of something; ``tested``: not its value is asked for, but whether it is there."""
 
     operand: Node
     field: str
+    tested: bool = False
 
 
 class Call(NamedTuple):
@@ -81,7 +83,7 @@ def _node(data: bytes) -> Node:
         return Ident(_text(_message(_bytes(message, 4)), 1))
     if 5 in message:
         select = _message(_bytes(message, 5))
-        return Select(_child(select, 1), _text(select, 2))
+        return Select(_child(select, 1), _text(select, 2), tested=bool(select.get(3)))
     if 6 in message:
         return _call(_bytes(message, 6))
     if 7 in message:
@@ -97,7 +99,7 @@ def _node(data: bytes) -> Node:
 def _constant(data: bytes) -> Const:
     message = _message(data)
     texts = [value for value in message.values() if isinstance(value, bytes)]
-    return Const(texts[0].decode(errors="replace") if texts else "")
+    return Const(texts[0].decode(errors="replace") if texts else "", is_string=6 in message)
 
 
 def _call(data: bytes) -> Call:

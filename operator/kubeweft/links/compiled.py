@@ -68,7 +68,7 @@ class CompiledTarget:
             return None if any(path[0] == "*" for path in paths) else frozenset(path[0] for path in paths)
         if isinstance(finder, BySelector):
             return None if finder.path[0] == "*" else frozenset({finder.path[0]})
-        return self.expression.fields if self.expression else TOP_FIELDS
+        return self.expression.reads.fields if self.expression else TOP_FIELDS
 
 
 class CompiledRule:
@@ -94,8 +94,8 @@ class CompiledRule:
         expressions = [expression for _, expression in self.conditions]
         expressions += [target.expression for target in self.targets if target.expression]
         expressions += [where] if where else []
-        self.reads_namespace_object = any("namespaceObject" in each.names for each in expressions)
-        self.reads_cluster = any("cluster" in each.names for each in expressions)
+        self.reads_namespace_object = any("namespaceObject" in each.reads.names for each in expressions)
+        self.reads_cluster = any("cluster" in each.reads.names for each in expressions)
         self.namespace_aware = rule.source.namespace_selector is not None or self.reads_namespace_object
         self.fields = self._fields(expressions)
         self._takes_all = rule.source == SourceSelector(resources=rule.source.resources)
@@ -142,7 +142,7 @@ class CompiledRule:
 
     def _fields(self, expressions: list[Expression]) -> frozenset[str] | None:
         """The top-level fields of a source that matter to this rule; None for all."""
-        parts = [target.fields for target in self.targets] + [each.fields for each in expressions]
+        parts = [target.fields for target in self.targets] + [each.reads.fields for each in expressions]
         if self.rule.source.object_selector is not None or self.rule.cluster.mode == "Label":
             parts.append(TOP_FIELDS)
         read: set[str] = set()

@@ -20,7 +20,7 @@ from kubeweft.model.selectors import LabelSelector
 class Selected(Selection):
     """What a selector in a source selects. ``pool`` is cluster, group and resource of what it selects from."""
 
-    __slots__ = ("over", "pool", "rule", "shown", "source")
+    __slots__ = ("_relations", "over", "pool", "rule", "shown", "source")
 
     def __init__(
         self,
@@ -39,6 +39,21 @@ class Selected(Selection):
         self.pool = pool
         self.shown = 0
         self.over = 0
+        self._relations: dict[ObjectKey, Relation] = {}
+
+    def relations(self) -> tuple[Relation, ...]:
+        """Those to all that is chosen, but to the source itself. They are kept: most stay when one more is chosen."""
+        if len(self._relations) > 2 * self.limit:
+            self._relations.clear()
+        known = self._relations
+        found = [known.get(key) or self._relate(key) for key in self.chosen]
+        if self.source[1:3] == self.pool[1:]:
+            found = [relation for relation in found if relation.target != self.source]
+        return tuple(found)
+
+    def _relate(self, key: ObjectKey) -> Relation:
+        relation = self._relations[key] = self.rule.relation(key)
+        return relation
 
     def count(self) -> None:
         """Bring the statistics of the rule to what is selected now."""

@@ -20,14 +20,14 @@ from kubeweft.links.ascents import Ascent, Ascents
 from kubeweft.links.by_owner import next_owner, owners_of
 from kubeweft.links.cel import ClusterFacts
 from kubeweft.links.compiled import CompiledRule
-from kubeweft.links.examining import Rising, Selected, examine
+from kubeweft.links.examining import Finding, Rising, Selected, examine
 from kubeweft.links.ledger import Ledger
 from kubeweft.links.namespaces import Namespaces
 from kubeweft.links.naming import Subject, mapping
 from kubeweft.links.placing import TypeTable
 from kubeweft.links.pool import Labels, Pool, Selection
 from kubeweft.links.reading import NAMESPACES, Type, TypeReading, Wants
-from kubeweft.links.sources import Book, Source, relations_of
+from kubeweft.links.sources import Book, Source, is_same, relations_of
 from kubeweft.links.statistics import RuleStatistics
 from kubeweft.model.errors import BadInput
 from kubeweft.model.observations import Related
@@ -65,6 +65,7 @@ class Linker:
         self._unknown: dict[tuple[str, str, str], set[Type]] = {}
         self._ended: OrderedDict[ObjectKey, object] = OrderedDict()  # gone lately, while they had relations
         self._examined: Type = EVERY_TYPE
+        self._turn = 0  # how often the rules have changed
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._decompressor = zstandard.ZstdDecompressor()
 
@@ -88,6 +89,7 @@ class Linker:
             again |= _source_types(rule.rule)
         self._withdraw(changed)
         self._readings.clear()
+        self._turn += 1
         self._book.forget_rules()
         self._let_go()
         return frozenset({EVERY_TYPE} if EVERY_TYPE in again else again)
@@ -112,10 +114,13 @@ class Linker:
             return False
         return reading.fields is None or not fields.isdisjoint(reading.fields)
 
-    def take(self, key: ObjectKey, body: bytes, *, time: int) -> list[Related]:
+    def take(
+        self, key: ObjectKey, body: bytes, *, time: int, fields: frozenset[str] | None = None
+    ) -> list[Related]:
         """An object is now so, since ``time``; gives every object whose relations have changed, with all of them.
 
-        ``body`` is JSON after redaction, and may hold metadata only.
+        ``body`` is JSON after redaction, and may hold metadata only. ``fields`` are the top-level fields in which it
+        differs from the version before, of which the linker was told if it mattered; None where that is not known.
         """
         type_ = key[1:3]
         reading = self._reading(type_)
@@ -133,10 +138,13 @@ class Linker:
         related: list[Related] = []
         if reading.rules or source is not None:
             touched.pop(key, None)
-            source = source or Source(key)
-            told, revived = source.relations, self._ended.pop(key, _NOT_ENDED) is None
-            self._take_source(reading, source, obj, body, time=time)
-            related += self._tell(source, told, time=time, anyway=revived)
+            if source is not None and fields is not None and self._stays(reading, source, obj, fields):
+                source.time = time
+            else:
+                source = source or Source(key)
+                told, revived = source.relations, self._ended.pop(key, _NOT_ENDED) is None
+                self._take_source(reading, source, obj, body, time=time)
+                related += self._tell(source, told, time=time, anyway=revived)
         for other, told in touched.values():
             related += self._tell(other, told, time=time)
         return related
@@ -300,20 +308,39 @@ class Linker:
         self._examine(reading, source, _parse(self._decompressor.decompress(source.body)))
         self._examined = examined
 
+    def _stays(
+        self, reading: TypeReading, source: Source, obj: dict[str, Any], fields: frozenset[str]
+    ) -> bool:
+        """Whether a change of these fields alone changes nothing: most do not, and concern few of the rules."""
+        if source.turn != self._turn or reading.keeps_bodies:
+            return False
+        rules = reading.rules_touched(fields)
+        if len(rules) == len(reading.rules):
+            return False
+        return is_same(source, self._find(source.key, obj, rules.values()), among=rules)
+
     def _examine(self, reading: TypeReading, source: Source, obj: dict[str, Any]) -> None:
-        key = source.key
-        namespace = self._namespaces.of(key) if reading.keeps_bodies else None
+        source.turn = self._turn
+        findings = self._find(source.key, obj, reading.rules, surrounded=reading.keeps_bodies)
+        source.relations = self._book.renew(source, findings)
+
+    def _find(
+        self, key: ObjectKey, obj: dict[str, Any], rules: Iterable[CompiledRule], *, surrounded: bool = False
+    ) -> list[Finding]:
+        """What these rules find; ``surrounded``: some of them look at the namespace too."""
         facts = self._clusters.get(key.cluster) or ClusterFacts(key.cluster, {})
-        subject = Subject(key, obj, facts=facts, namespace_object=namespace)
-        labels = self._namespaces.labels_for(key, subject.labels) if reading.keeps_bodies else None
+        subject = Subject(
+            key, obj, facts=facts, namespace_object=self._namespaces.of(key) if surrounded else None
+        )
+        labels = self._namespaces.labels_for(key, subject.labels) if surrounded else None
         findings = []
-        for rule in reading.rules:
+        for rule in rules:
             finding = examine(
                 rule, subject, namespace_labels=labels, kinds=self._kinds, unknown=self._wait_for
             )
             if finding is not None:
                 findings.append(finding)
-        source.relations = self._book.renew(source, findings)
+        return findings
 
     def _tell(
         self, source: Source, told: tuple[Relation, ...], *, time: int, anyway: bool = False
@@ -326,8 +353,7 @@ class Linker:
         since = max(time, source.time, self._namespaces.time_for(source.key) if source.body else 0)
         for _, held in source.parts or ():
             if isinstance(held, Selected):
-                pool = self._pool(held.pool)
-                since = max(since, max(map(pool.time_of, held.chosen), default=0))
+                since = max(since, self._pool(held.pool).latest(held))
         return [Related(source.key, source.relations, since)]
 
     def _pool(self, place: tuple[str, str, str]) -> Pool:

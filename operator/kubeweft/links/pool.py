@@ -162,9 +162,9 @@ class Pool:
         self._tidy(group)
         return changed
 
-    def time_of(self, key: ObjectKey) -> int:
-        """Since when the object has its labels; 0 if it is not here."""
-        return self._members[key][1] if key in self._members else 0
+    def latest(self, selection: Selection) -> int:
+        """Since when all that is chosen has its labels; 0 where nothing is."""
+        return max([self._members[key][1] for key in selection.chosen], default=0)
 
     def add(self, selection: Selection) -> None:
         """From now on this selection is kept up to date."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kubeweft.links.compiled import CompiledRule
@@ -10,13 +10,14 @@ from kubeweft.model.rules import ByExpression, ByHelmRelease, ByOwner, BySelecto
 
 NAMESPACES: Final = ("", "namespaces")
 _METADATA: Final = frozenset({"metadata"})
+_MOST_COMBINATIONS: Final = 256  # of fields that change together: users make the fields of custom resources
 Type = tuple[str, str]
 
 
 class TypeReading:
     """What objects of one type matter for. ``fields``: the top-level fields that can change anything, None for all."""
 
-    __slots__ = ("fields", "is_namespaces", "keeps_bodies", "pooled", "reads", "rules", "steps")
+    __slots__ = ("_touched", "fields", "is_namespaces", "keeps_bodies", "pooled", "reads", "rules", "steps")
 
     def __init__(self, type_: Type, rules: Sequence[CompiledRule], wants: Wants) -> None:
         """``rules`` are in the order in which they win."""
@@ -27,6 +28,20 @@ class TypeReading:
         self.keeps_bodies = any(rule.namespace_aware for rule in self.rules)
         self.reads = bool(self.rules) or self.pooled or self.is_namespaces or wants.knows(type_)
         self.fields = self._fields(wants)
+        self._touched: dict[frozenset[str], Mapping[str, CompiledRule]] = {}
+
+    def rules_touched(self, fields: frozenset[str]) -> Mapping[str, CompiledRule]:
+        """The rules, by name, to which a change of these top-level fields alone can matter."""
+        touched = self._touched.get(fields)
+        if touched is None:
+            if len(self._touched) >= _MOST_COMBINATIONS:
+                self._touched.clear()
+            touched = self._touched[fields] = {
+                rule.rule.name: rule
+                for rule in self.rules
+                if rule.fields is None or not fields.isdisjoint(rule.fields)
+            }
+        return touched
 
     @property
     def opens(self) -> bool:

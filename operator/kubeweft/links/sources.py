@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from kubeweft.links.ascents import Ascents
 from kubeweft.links.compiled import CompiledRule
@@ -22,7 +23,7 @@ class Source:
     ``parts`` is None where nothing but ``relations`` was found: so most Pods cost no more than one tuple.
     """
 
-    __slots__ = ("body", "key", "parts", "relations", "rules", "shortfalls", "time")
+    __slots__ = ("body", "key", "parts", "relations", "rules", "shortfalls", "time", "turn")
 
     def __init__(self, key: ObjectKey) -> None:
         """Nothing found, nothing told yet."""
@@ -33,6 +34,7 @@ class Source:
         self.parts: tuple[tuple[CompiledRule, Held], ...] | None = None
         self.shortfalls: tuple[tuple[CompiledRule, int, int, int], ...] = ()
         self.body = b""
+        self.turn = 0  # of the rules under which it was examined last
 
 
 class Book:
@@ -60,7 +62,7 @@ class Book:
 
     def renew(self, source: Source, findings: list[Finding]) -> tuple[Relation, ...]:
         """Count what was found in place of what was counted before; gives the relations that follow."""
-        if _is_same(source, findings):
+        if is_same(source, findings):
             return source.relations  # most changes change nothing here
         self.leave(source)
         return self.enter(source, findings)
@@ -123,58 +125,49 @@ class Book:
                 self._ledger.drop(rule, relation.target, relation.link_class)
 
 
-def _is_same(source: Source, findings: list[Finding]) -> bool:
-    """Whether nothing but fixed relations was found, the very ones of before."""
-    if source.parts is not None or source.shortfalls or len(findings) != len(source.rules):
+def is_same(source: Source, findings: list[Finding], *, among: Container[str] | None = None) -> bool:
+    """Whether nothing but fixed relations was found, the very ones of before: ``among`` those of the rules so named."""
+    if source.parts is not None or source.shortfalls:
+        return False
+    rules, relations = source.rules, source.relations
+    if among is not None:
+        rules = tuple([rule for rule in rules if rule.rule.name in among])
+        relations = tuple([relation for relation in relations if relation.rule in among])
+    if len(findings) != len(rules):
         return False
     found = []
-    for finding, rule in zip(findings, source.rules, strict=True):
+    for finding, rule in zip(findings, rules, strict=True):
         if finding.rule is not rule or finding.over or finding.unplaced or finding.failures:
             return False
         for part in finding.parts:
             if not isinstance(part, list):
                 return False
             found += [(key, link_class or rule.rule.link_class, rule.rule.name) for key, link_class in part]
-    return found == [(relation.target, relation.link_class, relation.rule) for relation in source.relations]
+    return found == [(relation.target, relation.link_class, relation.rule) for relation in relations]
 
 
-def relations_of(
-    parts: list[tuple[CompiledRule, Held]] | tuple[tuple[CompiledRule, Held], ...],
-) -> tuple[Relation, ...]:
+def relations_of(parts: Sequence[tuple[CompiledRule, Held]]) -> tuple[Relation, ...]:
     """The relations of a source in the order of its rules.
 
-    Only one parent can take an object into its trace: of all that ask for it, the first keeps ``same_trace``.
+    A moving part of a rule may find what another part has found; the relation is told once. Only one parent can take an
+    object into its trace: of all that ask for it, the first keeps ``same_trace``.
     """
-    found: list[Relation] = []
-    taken = False
-    for relation in _all_relations(parts):
-        if relation.same_trace and relation.role == "Parent":
-            if taken:
-                relation = relation._replace(same_trace=False)  # noqa: PLW2901 — the same but for the flag
-            taken = True
-        found.append(relation)
+    found = list(itertools.chain.from_iterable([_relations_in(held) for _, held in parts]))
+    if len(parts) > 1 and any(not isinstance(held, tuple) for _, held in parts):
+        found = list(dict.fromkeys(found))
+    if any(rule.rule.same_trace and rule.rule.role == "Parent" for rule, _ in parts):
+        takers = [place for place, each in enumerate(found) if each.same_trace and each.role == "Parent"]
+        for place in takers[1:]:
+            found[place] = found[place]._replace(same_trace=False)
     return tuple(found)
 
 
-def _all_relations(
-    parts: list[tuple[CompiledRule, Held]] | tuple[tuple[CompiledRule, Held], ...],
-) -> Iterator[Relation]:
-    """A moving part of a rule may find what another part has found; the relation is told once."""
-    unique = len(parts) == 1 or all(isinstance(held, tuple) for _, held in parts)
-    seen: set[Relation] = set()
-    for rule, held in parts:
-        if isinstance(held, tuple):
-            relations = held
-        elif isinstance(held, Selected):
-            relations = tuple(rule.relation(key) for key in held.chosen if key != held.source)
-        else:
-            relations = (held.relation,) if held.relation is not None else ()
-        for relation in relations:
-            if unique:
-                yield relation
-            elif relation not in seen:
-                seen.add(relation)
-                yield relation
+def _relations_in(held: Held) -> tuple[Relation, ...]:
+    if isinstance(held, tuple):
+        return held
+    if isinstance(held, Selected):
+        return held.relations()
+    return (held.relation,) if held.relation is not None else ()
 
 
 def _shortfalls(key: ObjectKey, findings: list[Finding]) -> Iterator[tuple[CompiledRule, int, int, int]]:

@@ -116,15 +116,16 @@ class Lineage:
         if relations == before:
             return
         self._gone.discard(key)
+        known, now = frozenset(before), frozenset(relations)  # a Service may have a thousand
         for relation in before:
-            if relation not in relations:
+            if relation not in now:
                 self._drop_edge(key, relation)
         if relations:
             self._by_rules[key] = relations
         else:
             del self._by_rules[key]
         for relation in relations:
-            if relation not in before:
+            if relation not in known:
                 edge = _edge(key, relation)
                 carrier = _carrier(key, relation)
                 self._carried[carrier] = (*self._carried.get(carrier, ()), edge)

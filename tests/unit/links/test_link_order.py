@@ -135,6 +135,30 @@ def test_rules_that_come_later_find_the_same(random: Random) -> None:
     assert state(changed, final) == state(straight, final)
 
 
+@settings(max_examples=400, deadline=None)
+@given(seeds)
+def test_it_makes_no_difference_whether_a_watch_says_what_has_changed(random: Random) -> None:
+    """Also where the rules change in between, of which the objects are not told again."""
+    now = some_world(random)
+    rules = random.sample(RULES, random.randrange(1, 5))
+    whole, partial = World(*rules), World(*rules)
+    for name, obj in now.items():
+        whole.take(name, obj)
+        partial.take(name, obj)
+    for step in range(20):
+        name = random.choice(list(now))
+        before, other = now[name], some_object(random)
+        now[name] = {field: random.choice([before, other])[field] for field in ("metadata", "spec")}
+        whole.change(name, before, now[name], says_what=False)
+        partial.change(name, before, now[name])
+        assert state(partial, now) == state(whole, now)
+        assert flags(partial) == flags(whole)
+        if step == 12:
+            rules = random.sample(RULES, random.randrange(1, 5))
+            whole.linker.use(rules)
+            partial.linker.use(rules)
+
+
 @settings(max_examples=100, deadline=None)
 @given(seeds)
 def test_nothing_is_left_when_all_is_gone(random: Random) -> None:

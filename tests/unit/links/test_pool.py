@@ -91,8 +91,9 @@ def test_a_pool_without_anything_holds_nothing() -> None:
     selection = Selection(LabelSelector(equal(app="a")), namespace="x", limit=3)
     pool.add(selection)
     pool.put(pod("x", "1"), (("app", "a"),), 5)
-    assert pool.time_of(pod("x", "1")) == 5
+    assert pool.latest(selection) == 5
     pool.drop(pod("x", "1"))
+    assert pool.latest(selection) == 0
     pool.remove(selection)
     assert vars(pool) == {"_members": {}, "_places": {}, "_selections": {}}
 

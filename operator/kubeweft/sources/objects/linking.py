@@ -18,8 +18,10 @@ class Linker(Protocol):
     def is_touched(self, group: str, resource: str, fields: frozenset[str]) -> bool:
         """Whether a change of these top-level fields alone can matter."""
 
-    def take(self, key: ObjectKey, body: bytes, *, time: int) -> list[Related]:
-        """An object is now so; gives all whose relations have changed."""
+    def take(
+        self, key: ObjectKey, body: bytes, *, time: int, fields: frozenset[str] | None = None
+    ) -> list[Related]:
+        """An object is now so, different in these top-level fields at most; gives all whose relations have changed."""
 
     def gone(self, key: ObjectKey, *, time: int) -> list[Related]:
         """An object is gone; gives all whose relations have changed."""
@@ -38,9 +40,11 @@ class NoRules:
         del group, resource, fields
         return False
 
-    def take(self, key: ObjectKey, body: bytes, *, time: int) -> list[Related]:
+    def take(
+        self, key: ObjectKey, body: bytes, *, time: int, fields: frozenset[str] | None = None
+    ) -> list[Related]:
         """None."""
-        del key, body, time
+        del key, body, time, fields
         return []
 
     def gone(self, key: ObjectKey, *, time: int) -> list[Related]:
@@ -59,4 +63,4 @@ def follow(linker: Linker, changes: Sequence[Change], body: bytes) -> Iterator[R
     if change.type == "Deleted":
         yield from linker.gone(key, time=change.time)
     elif change.fields is None or linker.is_touched(key.group, key.resource, change.fields):
-        yield from linker.take(key, body, time=change.time)
+        yield from linker.take(key, body, time=change.time, fields=change.fields)

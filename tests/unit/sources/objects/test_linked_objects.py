@@ -35,6 +35,7 @@ class OneNode:
 
     def __init__(self, *, fields: frozenset[str] = frozenset({"spec"})) -> None:
         self.told: list[tuple[str, int]] = []
+        self.fields: list[frozenset[str] | None] = []  # that each version was said to differ in
         self.target = NODE
         self._fields = fields
 
@@ -44,8 +45,11 @@ class OneNode:
     def is_touched(self, group: str, resource: str, fields: frozenset[str]) -> bool:
         return bool(fields & self._fields)
 
-    def take(self, key: ObjectKey, body: bytes, *, time: int) -> list[Related]:
+    def take(
+        self, key: ObjectKey, body: bytes, *, time: int, fields: frozenset[str] | None = None
+    ) -> list[Related]:
         assert orjson.loads(body)["metadata"]["name"] == key.name
+        self.fields.append(fields)
         self.told.append((key.name, time))
         return [Related(key, (Relation(self.target, "Peer", "On", "one-node"),), time)]
 
@@ -120,6 +124,7 @@ async def test_rules_are_told_each_version_in_which_something_they_read_has_chan
         ("demo", at("10:00:02")),
         ("-demo", at("10:00:03")),
     ]
+    assert run.linker.fields == [None, frozenset({"spec"})]
     assert [len(one.relations) for one in run.related] == [1, 1, 0]
 
 
