@@ -66,12 +66,15 @@ class AuditedCluster:
         self.last_time = clock.now()
 
     def _make_parser(self) -> AuditParser:
+        rules = self._rules
+        looks = any(scope.looks_into_objects for scope in rules.plan.scopes)
         return AuditParser(
             cluster=self._name,
             kinds=self._kinds,
-            redactor=self._rules.redactor,
-            wants_request=partial(self._rules.wants_request, inlet=self._way),
-            wants_event=self._rules.wants_event,
+            redactor=rules.redactor,
+            wants_request=partial(rules.plan.wants_request, inlet=self._way),
+            wants_event=rules.wants_event,
+            selects_request=partial(rules.wants_request, inlet=self._way) if looks else None,
         )
 
 

@@ -47,6 +47,13 @@ class WantsRequest(Protocol):
         """:meth:`kubeweft.model.plan.Plan.wants_request` is one."""
 
 
+class SelectsRequest(Protocol):
+    """Whether one request is wanted, by the object it is about: asked for each that ``WantsRequest`` wants."""
+
+    def __call__(self, key: ObjectKey, *, verb: str, user: str) -> bool:
+        """:meth:`kubeweft.sources.objects.choosing.Chooser.wants_request` is one."""
+
+
 class _Caller(NamedTuple):
     """What is remembered about a combination of type, namespace, verb and user."""
 
@@ -66,16 +73,21 @@ class AuditParser:
         redactor: RequestRedactor,
         wants_request: WantsRequest,
         wants_event: Callable[[ObjectKey], bool],
+        selects_request: SelectsRequest | None = None,
         with_bodies: bool = False,
         learn_kinds: bool = False,
     ) -> None:
-        """``with_bodies`` also gives the objects in trusted answers; ``learn_kinds`` teaches ``kinds`` from them."""
+        """``with_bodies`` also gives the objects in trusted answers; ``learn_kinds`` teaches ``kinds`` from them.
+
+        ``selects_request`` is needed only where policies look into objects.
+        """
         self._cluster = cluster
         self._kinds = kinds
         self._maker = RequestMaker(redactor)
         self._event_reader = EventReader(cluster, kinds=kinds, redactor=redactor)
         self._wants_request = wants_request
         self._wants_event = wants_event
+        self._selects_request = selects_request
         self._with_bodies = with_bodies
         self._decoder: EventDecoder[RawEvent] | EventDecoder[ReadEvent] = (
             raw_events if with_bodies else read_events
@@ -149,9 +161,12 @@ class AuditParser:
         question = (group, reference.resource, namespace, verb, user)
         caller = self._callers.get(question) or self._find_out(*question)
         if caller.wanted:
-            tally.observations.append(
-                self._request(event, reference, body, caller, received, completed, tally)
-            )
+            request = self._request(event, reference, body, caller, received, completed, tally)
+            select = self._selects_request
+            if select is None or select(request.key, verb=verb, user=user):
+                tally.observations.append(request)
+            else:
+                tally.omitted += 1
         elif caller.possible:
             tally.omitted += 1
         else:

@@ -259,6 +259,28 @@ def test_whether_requests_are_wanted_is_asked_once_for_a_type_namespace_verb_and
     assert asked == [(ObjectKey("c1", "", "pods", "default", ""), "update", "u")]
 
 
+def test_where_policies_look_into_objects_each_request_is_asked_about_by_its_object() -> None:
+    """What holds for an object may change while the rules stay: its labels, or those of its namespace."""
+    chosen = {"p1"}
+    parser = AuditParser(
+        cluster="c1",
+        kinds=Kinds(),
+        redactor=Redactor(Redaction(), b"k" * 32),
+        wants_request=Plan().wants_request,
+        selects_request=lambda key, *, verb, user: key.name in chosen and (verb, user) == ("update", "u"),
+        wants_event=lambda _key: True,
+    )
+
+    def told(name: str) -> tuple[int, int]:
+        body = event_list(audit_event(objectRef=reference("pods", name), user={"username": "u"}))
+        parsed = parser.parse(body)
+        return len(parsed.observations), parsed.omitted
+
+    assert (told("p1"), told("p2")) == ((1, 0), (0, 1))
+    chosen.add("p2")
+    assert told("p2") == (1, 0)
+
+
 @pytest.mark.parametrize(
     "field",
     [
