@@ -193,7 +193,8 @@ def change_us(rules: int) -> float:
         [fill(linker, objects[start : start + CHUNK], at=3 + run) for start in range(0, SAMPLE, CHUNK)]
         for run in range(RUNS)
     ]
-    return sum(min(seconds) for seconds in zip(*runs, strict=True)) / SAMPLE * 1e6
+    best: list[float] = [min(seconds) for seconds in zip(*runs, strict=True)]
+    return sum(best) / SAMPLE * 1e6
 
 
 def arrival_us(rules: int, pods: int) -> dict[int, float]:
