@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from acting_alone import is_allowed, log_everything_of
 from cluster_requests import RBAC, ROOT, Cluster, Json, read_manifests
 from controlplane.plane import ControlPlane
 from controlplane.ports import free_ports
@@ -23,10 +24,6 @@ from operator_process import OperatorProcess, found, shown
 from rollout import Rollout
 
 USER = "kubeweft"
-READING = frozenset({"get", "list", "watch"})
-ABOUT_ITSELF = frozenset(
-    {"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "tokenreviews"}
-)
 SOON = 20
 ROLLOUT = ("deployments.apps", "replicasets.apps", "pods")
 
@@ -41,15 +38,6 @@ class Outcome:
     ready: tuple[int, str]
     store: Path
     namespace: str
-
-
-def log_everything_of(user: str, folder: Path) -> Path:
-    """The shipped audit policy, but with every request of one user in it."""
-    policy = yaml.safe_load((ROOT / "config/audit/policy.yaml").read_text())
-    policy["rules"].insert(0, {"level": "Metadata", "users": [user]})
-    file = folder / "audit-policy.yaml"
-    file.write_text(yaml.safe_dump(policy))
-    return file
 
 
 def grant_shipped_rights(cluster: Cluster, user: str) -> None:
@@ -129,16 +117,6 @@ def trace_rollout(plane: ControlPlane, cluster: Cluster, operator: OperatorProce
             return make_ledger(written_in(plane.audit_log, namespace, ROLLOUT), list(watch.lines))
 
         wait_until_stored(ledger, operator.store, namespace)
-
-
-def is_allowed(request: Json) -> bool:
-    """Reading; the status of our own objects; and asking the API server about itself."""
-    about = request.get("objectRef") or {}
-    if request["verb"] in READING:
-        return True
-    if about.get("apiGroup") == "kubeweft.io":
-        return request["verb"] == "patch" and about.get("subresource") == "status"
-    return request["verb"] == "create" and about.get("resource") in ABOUT_ITSELF
 
 
 def test_every_request_of_the_operator_is_a_read_or_our_own_status(outcome: Outcome) -> None:

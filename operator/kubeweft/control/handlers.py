@@ -56,7 +56,8 @@ def safe_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.posting.enabled = False  # nothing of ours needs Events, and RBAC does not allow them
-    settings.persistence.finalizer = f"{GROUP}/unused"  # Kopf removes what bears its finalizer's name
+    # Kopf removes its finalizer from whatever bears it, so it has a name that the API server lets nothing bear.
+    settings.persistence.finalizer = f"{GROUP}/no/finalizer"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
     settings.process.ultimate_exiting_timeout = None  # else it kills the process minutes after its own end
