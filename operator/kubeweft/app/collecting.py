@@ -15,7 +15,7 @@ from kubeweft.kube.discovery import Discovered
 from kubeweft.kube.receiving import Receiver
 from kubeweft.kube.watch_state import Phase
 from kubeweft.model.kinds import Kinds
-from kubeweft.model.plan import Plan
+from kubeweft.model.plan import NAMESPACES, Plan
 from kubeweft.model.redaction import Redactor
 from kubeweft.model.references import ResourceType
 from kubeweft.runtime import clock
@@ -116,6 +116,11 @@ class Collector:
             before.reads_namespaces,
         ):
             self.chooser = Chooser.after(self.chooser, plan)
+            namespaces = self._objects.get(NAMESPACES)
+            if namespaces is not None and namespaces.has_listed:
+                for key, body in namespaces.remembered():
+                    self.chooser.judge(key, body)
+                self.chooser.namespaces_are_told()
         self.rules = self._rules_of(plan)
         for receiver in self._objects.values():
             receiver.use(self.rules)
@@ -145,7 +150,11 @@ class Collector:
 
     def _event_rules(self) -> EventRules:
         reader = EventReader(self._place.cluster, kinds=self._kinds, redactor=self.rules.redactor)
-        return EventRules(reader=reader, wants_event=self.rules.wants_event)
+        return EventRules(
+            reader=reader,
+            wants_event=self.rules.wants_event,
+            wait_for_namespaces=self.chooser.wait_for_namespaces,
+        )
 
     def _metadata_only(self, resource: ResourceType) -> bool:
         """Values of Secrets are not even asked for, unless a policy wants their digests."""

@@ -234,6 +234,7 @@ class Operator:
 
     async def _forget(self, cluster: str) -> None:
         """A cluster is left: its objects count for no rule any more."""
+        self.pipeline.forget_cluster(cluster)
         await self.pipeline.deliver(self.linker.forget_cluster(cluster, time=clock.now()))
 
     @contextlib.asynccontextmanager

@@ -51,6 +51,10 @@ class Pipeline:
         """Write, however long it takes: for watches, which are held back by waiting here."""
         await self._insist(Batch(spans=self._weaver.weave(observations), checkpoints=checkpoints))
 
+    def forget_cluster(self, cluster: str) -> None:
+        """Nobody watches a cluster any more."""
+        self._weaver.forget_cluster(cluster)
+
     async def kinds_learned(self) -> None:
         """Resolve what waited for kinds to become known."""
         await self._insist(Batch(spans=self._weaver.kinds_learned()))

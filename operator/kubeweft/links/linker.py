@@ -39,6 +39,7 @@ __all__ = ["Linker", "RuleStatistics"]
 
 EVERY_TYPE: Final = ("*", "*")
 MOST_ENDED: Final = 10_000
+MOST_UNKNOWN: Final = 10_000
 _NO_CLUSTERS: Final[Mapping[str, Mapping[str, str]]] = {}
 _NO_SOURCES: Final[dict[ObjectKey, Source]] = {}
 _NOT_ENDED: Final = object()
@@ -144,7 +145,9 @@ class Linker:
                 source = source or Source(key)
                 told, revived = source.relations, self._ended.pop(key, _NOT_ENDED) is None
                 self._take_source(reading, source, obj, body, time=time)
-                related += self._tell(source, told, time=time, anyway=revived)
+                # Whoever tells of an object anew may have lost what followed when it was told before.
+                anew = fields is None and bool(source.relations)
+                related += self._tell(source, told, time=time, anyway=revived or anew)
         for other, told in touched.values():
             related += self._tell(other, told, time=time)
         return related
@@ -224,7 +227,11 @@ class Linker:
                 self._ledger.forget(key)  # nobody would tell when it is gone
 
     def _wait_for(self, group: str, resource: str, kind: str) -> None:
-        self._unknown.setdefault((group, resource, kind), set()).add(self._examined)
+        waiting = self._unknown.get((group, resource, kind))
+        if waiting is not None:
+            waiting.add(self._examined)
+        elif len(self._unknown) < MOST_UNKNOWN:  # anybody can name kinds that there are not
+            self._unknown[group, resource, kind] = {self._examined}
 
     def _reading(self, type_: Type) -> TypeReading:
         reading = self._readings.get(type_)

@@ -97,11 +97,11 @@ class Lineage:
 
     def learn(self, key: ObjectKey, owner: Relation) -> Iterator[Step]:
         """Record an owner of ``key``; gives the links it makes in all windows where ``key`` has a trace."""
+        self._gone.discard(key)
         known = self._owners.get(key, ())
         if owner in known:
             return
         self._owners[key] = (*known, owner)
-        self._gone.discard(key)
         for window in tuple(self._traces.get(key, ())):
             yield from self._join(_edge(key, owner), window)
 
@@ -112,10 +112,10 @@ class Lineage:
 
         Links are written in ``window`` in any case, unless it ``begins`` not: then only where they are carried.
         """
+        self._gone.discard(key)
         before = self._by_rules.get(key, ())
         if relations == before:
             return
-        self._gone.discard(key)
         known, now = frozenset(before), frozenset(relations)  # a Service may have a thousand
         for relation in before:
             if relation not in now:
@@ -142,10 +142,22 @@ class Lineage:
         """Forget what was active: what is written next is complete by itself, at the price of repeating some."""
         self._traces.clear()
 
+    def object_lives(self, key: ObjectKey) -> None:
+        """There is such an object (again)."""
+        self._gone.discard(key)
+
     def object_gone(self, key: ObjectKey) -> None:
         """The object was deleted: its relations are kept while it was active lately, for what arrives late."""
         if key in self._owners or key in self._by_rules:
             self._gone.add(key)
+
+    def forget_cluster(self, cluster: str) -> None:
+        """Nobody watches a cluster any more: what its objects relate to will not be told again."""
+        for key in [key for key in self._owners if key.cluster == cluster]:
+            del self._owners[key]
+        for key in [key for key in self._by_rules if key.cluster == cluster]:
+            for relation in self._by_rules.pop(key):
+                self._drop_edge(key, relation)
 
     def prune(self) -> None:
         """Forget windows that are long over, and the relations of deleted objects that were not active since."""

@@ -78,6 +78,10 @@ class Weaver:
         """The owners of an object, as far as they are known by now."""
         return tuple(Parent(owner.target, owner.link_class) for owner in self._lineage.owners_of(key))
 
+    def forget_cluster(self, cluster: str) -> None:
+        """Forget how the objects of a cluster relate, because nobody watches it any more."""
+        self._lineage.forget_cluster(cluster)
+
     def start_over(self) -> None:
         """What was woven last has not been written: repeat object spans and links with what comes next."""
         self._lineage.forget_activity()
@@ -107,10 +111,13 @@ class Weaver:
                 self._learn(observation.key, observation.owners, spans)
             if observation.type == "Deleted":
                 self._lineage.object_gone(observation.key)
+            else:
+                self._lineage.object_lives(observation.key)
         elif isinstance(observation, EventSeen):
             trace = self._trace(observation.key, observation.last, spans)
             spans.append(event_span(observation, trace.id, trace.root))
         elif isinstance(observation, Known):
+            self._lineage.object_lives(observation.key)
             self._learn(observation.key, observation.owners, spans)
         elif isinstance(observation, Related):
             window = observation.time - observation.time % self._length

@@ -26,11 +26,12 @@ def test_nothing_is_read_without_rules() -> None:
     assert world.linker.statistics() == {}
 
 
-def test_a_change_is_told_once() -> None:
+def test_a_change_is_told_once_and_what_is_told_anew_again() -> None:
     world = World(NODE)
     assert world.take("pods/shop/a", WEB, time=5) == ["pods/shop/a"]
     assert world.times[key("pods/shop/a")] == 5
-    assert world.take("pods/shop/a", WEB, time=6) == []
+    assert world.change("pods/shop/a", WEB, {**WEB, "data": {}}, time=6) == []
+    assert world.take("pods/shop/a", WEB, time=6) == ["pods/shop/a"], "it may have been lost the first time"
     assert world.take("pods/shop/a", {"spec": {}}, time=7) == ["pods/shop/a"]
     assert world.targets("pods/shop/a") == []
 

@@ -4,14 +4,15 @@ Type and namespace alone are decided by the plan. Where a policy looks deeper, t
 sees, whether it is wanted or not, and everybody asks here: watches, Events, the audit log and exporters.
 
 An object that no watch has told of (a create that failed, one deleted long ago) is taken as selected: to keep too much
-of it is better than to lose it. A namespace that is not known is not selected.
+of it is better than to lose it. A namespace that is not known is not selected; where none at all can be told, requests
+and Events are kept, objects are not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from typing import Any
 
 import msgspec
 import orjson
@@ -49,16 +50,22 @@ class Chooser:
         """``plan`` is the part that concerns this cluster."""
         self._cluster = ClusterFacts(cluster, dict(plan.labels))
         self._namespaces: dict[str, dict[str, str]] = {}
-        self._namespace_objects: dict[str, Any] = {}
+        self._namespace_bodies: dict[str, bytes] = {}
         self._namespaces_told = asyncio.Event()
         self.plan = plan
-        self.knows_objects = False  # as far as they have been told; else all have to be told again
+        self._waits_until = time.monotonic() + LONGEST_WAIT
+        self._revision = 0
         self._looking = tuple(s for s in plan.scopes if s.object_selector or s.conditions)
         self._looks = any(s.looks_into_objects for s in plan.scopes)
         self._conditions: dict[str, tuple[Expression, ...]] = {
             s.policy: tuple(compile_expression(c.expression, boolean=True) for c in s.conditions)
             for s in self._looking
         }
+        self._reads_namespace_objects = any(
+            "namespaceObject" in condition.reads.names
+            for conditions in self._conditions.values()
+            for condition in conditions
+        )
         self._chosen: dict[ObjectKey, frozenset[str]] = {}
         self._gone: OrderedDict[ObjectKey, frozenset[str]] = OrderedDict()
 
@@ -67,12 +74,22 @@ class Chooser:
         """The one for another plan. It knows the namespaces, and objects as far as the same is asked about them."""
         made = cls(before._cluster.name, plan)
         made._namespaces = before._namespaces
-        made._namespace_objects = before._namespace_objects
+        made._namespace_bodies = before._namespace_bodies
         made._namespaces_told = before._namespaces_told  # somebody may be waiting for it
         if (made._looking, made._cluster) == (before._looking, before._cluster):
-            made._chosen, made._gone = before._chosen, before._gone
-            made.knows_objects = True
+            made._chosen, made._gone, made._revision = before._chosen, before._gone, before._revision
         return made
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """What is asked about objects: one that was told while another question was asked has to be told again."""
+        return self._looking, self._cluster, self._revision
+
+    @property
+    def namespaces_are_known(self) -> bool:
+        """Whether all namespaces have been told, or do not matter, or have been waited for long enough."""
+        needed = any(s.namespace_selector or s.conditions for s in self.plan.scopes)
+        return not needed or self._namespaces_told.is_set() or time.monotonic() > self._waits_until
 
     def judges(self, group: str, resource: str) -> bool:
         """Whether objects of this type have to be told here."""
@@ -102,7 +119,7 @@ class Chooser:
             if len(self._gone) > MOST_GONE:
                 self._gone.popitem(last=False)
         if (key.group, key.resource) == NAMESPACES:
-            self._namespace_objects.pop(key.name, None)
+            self._namespace_bodies.pop(key.name, None)
 
     def namespaces_are_told(self) -> None:
         """All namespaces have been told once."""
@@ -110,19 +127,22 @@ class Chooser:
 
     async def wait_for_namespaces(self) -> None:
         """Until the namespaces are known, if policies look at them; not for ever, because RBAC may forbid it."""
-        if not any(s.namespace_selector or s.conditions for s in self.plan.scopes):
+        if self.namespaces_are_known:
             return
         try:
-            async with asyncio.timeout(LONGEST_WAIT):
+            async with asyncio.timeout(max(0.0, self._waits_until - time.monotonic())):
                 await self._namespaces_told.wait()
         except TimeoutError:
             pass
 
-    def is_chosen(self, scope: Scope, key: ObjectKey) -> bool:
-        """Whether what a scope says about the inside of objects holds for this one."""
+    def is_chosen(self, scope: Scope, key: ObjectKey, *, kept: bool = False) -> bool:
+        """Whether what a scope says about the inside of objects holds for this one.
+
+        ``kept`` is the answer for objects in namespaces where no namespace at all has been told.
+        """
         if not scope.looks_into_objects:
             return True
-        if scope.namespace_selector is not None and not self._is_in_chosen_namespace(scope, key):
+        if scope.namespace_selector is not None and not self._is_in_chosen_namespace(scope, key, kept=kept):
             return False
         if scope.object_selector is None and not scope.conditions:
             return True
@@ -140,7 +160,7 @@ class Chooser:
         """Whether Kubernetes Events about this object become spans."""
         if not self._looks or not self.plan.wants_event(key):
             return self.plan.wants_event(key)
-        return any(s.events for s in self._scopes_of(key))
+        return any(s.events for s in self._scopes_of(key, kept=True))
 
     def wants_request(self, key: ObjectKey, *, verb: str, user: str, inlet: AuditInlet | None = None) -> bool:
         """Whether an audited request becomes a span."""
@@ -149,40 +169,44 @@ class Chooser:
             return wanted
         return any(
             s.audit and (inlet is None or inlet in s.inlets) and s.selects_request(verb=verb, user=user)
-            for s in self._scopes_of(key)
+            for s in self._scopes_of(key, kept=True)
         )
 
-    def _scopes_of(self, key: ObjectKey) -> list[Scope]:
+    def _scopes_of(self, key: ObjectKey, *, kept: bool = False) -> list[Scope]:
         return [
             s
             for s in self.plan.scopes
             if s.selects_type(key.group, key.resource)
             and s.selects_namespace(key.namespace)
-            and self.is_chosen(s, key)
+            and self.is_chosen(s, key, kept=kept)
         ]
 
-    def _is_in_chosen_namespace(self, scope: Scope, key: ObjectKey) -> bool:
+    def _is_in_chosen_namespace(self, scope: Scope, key: ObjectKey, *, kept: bool) -> bool:
         """As in admission: a Namespace is judged by its own labels, and other cluster-scoped objects always match."""
         assert scope.namespace_selector is not None
         name = key.name if (key.group, key.resource) == NAMESPACES else key.namespace
         if not name:
             return True
         labels = self._namespaces.get(name)
-        return labels is not None and scope.namespace_selector.matches(labels)
+        if labels is None:
+            return kept and not self._namespaces_told.is_set()
+        return scope.namespace_selector.matches(labels)
 
     def _learn_namespace(self, name: str, body: bytes) -> None:
         self._namespaces[name] = _labels_of(body)  # kept when it is gone: its objects go after it
-        if self._conditions:
-            self._namespace_objects[name] = orjson.loads(body)
+        if self._namespace_bodies.get(name) != body:
+            self._namespace_bodies[name] = body
+            if self._reads_namespace_objects:
+                self._revision += 1
 
     def _scene(self, key: ObjectKey, body: bytes) -> Scene | None:
+        namespace = self._namespace_bodies.get(key.namespace) if self._reads_namespace_objects else None
         try:
             parsed = orjson.loads(body)
+            around = orjson.loads(namespace) if namespace is not None else None
         except orjson.JSONDecodeError:
             return None
-        return Scene(
-            parsed, cluster=self._cluster, namespace_object=self._namespace_objects.get(key.namespace)
-        )
+        return Scene(parsed, cluster=self._cluster, namespace_object=around)
 
     def _hold(self, scope: Scope, scene: Scene | None) -> bool:
         try:

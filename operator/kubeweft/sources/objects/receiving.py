@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,7 +34,7 @@ BAD_OBJECTS = Counter("kubeweft_bad_objects_total", "Watched objects that could 
 CHECKPOINT_EVERY = 1_000_000_000  # ns
 MOST_DIRTY = 2_000
 KNOWN_PER_DELIVERY = 1_000
-RELINKED_AT_ONCE = 500
+TOLD_AT_ONCE = 500
 
 NO_RULES = NoRules()
 
@@ -96,6 +96,8 @@ class ObjectReceiver:
         self._progress = Progress()
         self._last_checkpoint = clock()
         self._listed: set[str] = set()
+        self._listed_keys: set[tuple[str, str]] = set()  # namespace and name
+        self._judged_for: tuple[object, ...] = ()
         self._list_is_readable = True
         self._changed_in_list: dict[ObjectKey, None] = {}
 
@@ -105,13 +107,13 @@ class ObjectReceiver:
             await self._differ.rules.chooser.wait_for_namespaces()
         if self._resume is None:
             return ResumePoint("", 0)
-        self._take_up_rules()
+        await self._take_up_rules()
         resume, self._resume = self._resume, None
         self._differ.load(resume)
         known: list[Observation] = []
         for key, owners, body, window in self._revise():
             known.append(Known(key, owners))
-            known.extend(self._related(key, body, time=max(window, 0)))
+            known.extend(self._related(key, body, window))
             if len(known) >= KNOWN_PER_DELIVERY:
                 await self._deliver(known, ())
                 known = []
@@ -128,7 +130,17 @@ class ObjectReceiver:
     @property
     def is_up_to_date(self) -> bool:
         """Whether everything remembered has been looked at under the newest rules."""
-        return self._newer_rules is None
+        return self._newer_rules is None and not self._has_to_judge
+
+    @property
+    def has_listed(self) -> bool:
+        """Whether all objects have been told once, by this run or one before."""
+        return bool(self._progress.version)
+
+    def remembered(self) -> Iterator[tuple[ObjectKey, bytes]]:
+        """Everything as it was last seen."""
+        for key, body, _ in self._differ.bodies():
+            yield key, body
 
     def relink(self) -> None:
         """The rules have changed: all that is remembered is told to them again, soon (see :meth:`flush`)."""
@@ -137,12 +149,13 @@ class ObjectReceiver:
     async def list_started(self) -> None:
         """Begin to collect what exists. What changed unseen and was found by a half list still needs its gap."""
         self._listed.clear()
+        self._listed_keys.clear()
         self._list_is_readable = True
 
     async def listed(self, lines: Sequence[WatchLine]) -> None:
         """Part of the state: unknown objects are sightings, known ones may have changed meanwhile."""
         async with self._turn:
-            self._take_up_rules()
+            await self._take_up_rules()
             self._is_torn = True
             seen = Progress()
             found: list[Observation] = []
@@ -157,7 +170,7 @@ class ObjectReceiver:
     async def list_finished(self, version: str, missed: Missed | None) -> None:
         """What was known and not listed was deleted; objects that changed unseen get the gap."""
         async with self._turn:
-            self._take_up_rules()
+            await self._take_up_rules()
             self._is_torn = True
             seen = Progress(version=version)
             found: list[Observation] = []
@@ -166,6 +179,7 @@ class ObjectReceiver:
             if missed is not None:
                 found.extend(self._gaps(missed))
             self._listed.clear()
+            self._listed_keys.clear()
             self._changed_in_list.clear()
             await self._hand_over(found, seen, checkpoint=True)
             self._namespaces_are_told()
@@ -173,7 +187,7 @@ class ObjectReceiver:
     async def changed(self, lines: Sequence[WatchLine], version: str) -> None:
         """The next changes, in the order of their versions."""
         async with self._turn:
-            self._take_up_rules()
+            await self._take_up_rules()
             self._is_torn = True
             seen = Progress(version=version)
             found = list(self._absorb(lines, seen, received=self._clock(), listing=False))
@@ -182,30 +196,48 @@ class ObjectReceiver:
     async def flush(self) -> None:
         """Write a checkpoint now if anything has been seen since the last; link anew if the rules have changed."""
         async with self._turn:
-            self._take_up_rules()
+            await self._take_up_rules()
             if self._is_relinking:
-                await self._link_all()
+                self._is_relinking = False
+                try:
+                    await self._link_all()
+                except BaseException:
+                    self._is_relinking = True
+                    raise
             progress = self._progress
             if progress.version and (progress.versions or progress.removed) and not self._is_torn:
                 await self._deliver((), [self._checkpoint()])
 
-    def _take_up_rules(self) -> None:
-        if self._newer_rules is None:
-            return
-        before, after = self._differ.rules.plan, self._newer_rules.plan
-        self._differ.rules, self._newer_rules = self._newer_rules, None
+    async def _take_up_rules(self) -> None:
+        if self._newer_rules is not None:
+            before, after = self._differ.rules.plan, self._newer_rules.plan
+            self._differ.rules, self._newer_rules = self._newer_rules, None
+            if (before.redaction, before.ignore_paths) != (after.redaction, after.ignore_paths):
+                for _ in self._revise():
+                    pass
+                self._is_relinking = True
+        while self._has_to_judge:  # namespaces may change meanwhile
+            await self._judge_all()
+
+    @property
+    def _has_to_judge(self) -> bool:
         chooser = self._differ.rules.chooser
-        if (before.redaction, before.ignore_paths) != (after.redaction, after.ignore_paths):
-            for _ in self._revise():
-                pass
-            self._is_relinking = True
-        elif chooser is not None and not chooser.knows_objects and self._judges:
-            for key, body, _ in self._differ.bodies():
-                chooser.judge(key, body)
+        return chooser is not None and self._judges and self._judged_for != chooser.question
+
+    async def _judge_all(self) -> None:
+        """Tell the chooser everything that is remembered, a part at a time."""
+        chooser = self._differ.rules.chooser
+        assert chooser is not None
+        question = chooser.question
+        for number, (key, body, _) in enumerate(self._differ.bodies(), start=1):
+            chooser.judge(key, body)
+            if number % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._judged_for = chooser.question if self._tells_namespaces else question
 
     def _absorb(
         self, lines: Sequence[WatchLine], seen: Progress, *, received: int, listing: bool
-    ) -> Iterator[Change | Related]:
+    ) -> Iterator[Change | Related | Known]:
         """What some lines make. All are read before the first is compared, which is a fifth quicker."""
         differ = self._differ
         wants_object = differ.rules.wants_object
@@ -223,11 +255,19 @@ class ObjectReceiver:
             else:
                 changes = differ.take(line.type, facts, body, received=received)
             self._note(line.type, facts, seen)
+            if listing:
+                self._listed_keys.add((facts.namespace, facts.name))
             for change in changes:
                 if wants_object(change.key):
                     yield change
             if links:
-                yield from self._marked(follow(self._linker, changes, body))
+                yield from self._follow(changes, body)
+
+    def _follow(self, changes: Sequence[Change], body: bytes) -> Iterator[Related]:
+        """What the rules make of the changes that one watch event brought."""
+        yield from self._marked(follow(self._linker, changes, body))
+        if changes and changes[0].type == "Deleted" and not self._differ.rules.wants_object(changes[0].key):
+            yield Related(changes[0].key, (), changes[0].time, selected=False)  # no change tells of its end
 
     def _judge(self, kind: str, facts: Facts, body: bytes) -> None:
         chooser = self._differ.rules.chooser
@@ -237,26 +277,27 @@ class ObjectReceiver:
         if kind == "DELETED":
             chooser.gone(key)
 
-    def _related(self, key: ObjectKey, body: bytes, *, time: int) -> Iterator[Related]:
+    def _related(self, key: ObjectKey, body: bytes, window: int) -> Iterator[Related]:
+        """What the rules make of an object that last changed in a window, if that is known."""
         if self._linker.reads(key.group, key.resource):
-            yield from self._marked(self._linker.take(key, body, time=time))
+            for one in self._marked(self._linker.take(key, body, time=max(window, 0))):
+                yield msgspec.structs.replace(one, selected=False) if window < 0 else one
 
     def _marked(self, related: Iterable[Related]) -> Iterator[Related]:
-        """Marked where the object is not selected; those of other clusters are judged where they are watched."""
+        """Marked where the object is not selected, or lives in a cluster whose policies are not known here."""
         rules = self._differ.rules
         for one in related:
-            if one.key.cluster != self._differ.cluster or rules.wants_object(one.key):
+            if one.key.cluster == self._differ.cluster and rules.wants_object(one.key):
                 yield one
             else:
                 yield msgspec.structs.replace(one, selected=False)
 
     async def _link_all(self) -> None:
         """Tell the rules everything that is remembered, a part at a time."""
-        self._is_relinking = False
         found: list[Related] = []
-        for number, (key, body, window) in enumerate(self._differ.bodies()):
-            found.extend(self._related(key, body, time=max(window, 0)))
-            if number % RELINKED_AT_ONCE == RELINKED_AT_ONCE - 1:
+        for number, (key, body, window) in enumerate(self._differ.bodies(), start=1):
+            found.extend(self._related(key, body, window))
+            if number % TOLD_AT_ONCE == 0:
                 await self._deliver(found, ())
                 found = []
                 await asyncio.sleep(0)
@@ -301,7 +342,7 @@ class ObjectReceiver:
 
     def _absorb_unreadable(
         self, line: WatchLine, seen: Progress, *, received: int
-    ) -> Iterator[Change | Related]:
+    ) -> Iterator[Change | Related | Known]:
         """What cannot be read is there all the same, or gone: that much its UID tells."""
         uid = uid_in(line.object)
         if line.type != "DELETED":
@@ -311,23 +352,34 @@ class ObjectReceiver:
         self._listed.discard(uid)
         yield from self._gone(uid, seen, received=received)
 
-    def _missing(self, seen: Progress) -> Iterator[Change | Related]:
+    def _missing(self, seen: Progress) -> Iterator[Change | Related | Known]:
         """What was known and not listed."""
         received = self._clock()
         for uid in [uid for uid in self._differ.remembered if uid not in self._listed]:
-            for change in self._gone(uid, seen, received=received):
+            for change in self._gone(uid, seen, received=received, living=self._listed_keys):
                 if isinstance(change, Change):
                     self._changed_in_list[change.key] = None
                 yield change
 
-    def _gone(self, uid: str, seen: Progress, *, received: int) -> Iterator[Change | Related]:
+    def _gone(
+        self,
+        uid: str,
+        seen: Progress,
+        *,
+        received: int,
+        living: Collection[tuple[str, str]] = (),
+    ) -> Iterator[Change | Related | Known]:
+        """An object is gone; others may bear its name by now (``living``: namespace and name)."""
         change = self._differ.missing(uid, received=received)
         if change is not None:
             seen.versions.pop(uid, None)
             seen.removed.add(uid)
             if self._differ.rules.wants_object(change.key):
                 yield change
-            yield from self._marked(follow(self._linker, [change], change.body))
+            if change.key[3:] in living:
+                yield Known(change.key, ())
+                return
+            yield from self._follow([change], change.body)
             if self._differ.rules.chooser is not None:
                 self._differ.rules.chooser.gone(change.key)
 
