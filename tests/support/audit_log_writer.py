@@ -14,6 +14,7 @@ import orjson
 from audit_events import audit_event, audit_parser
 from kubeweft.model.errors import NotNow
 from kubeweft.model.observations import EventSeen, Request
+from kubeweft.sources.audit.parsing import AuditParser
 from kubeweft.sources.audit.tailing import LogTail
 
 
@@ -86,6 +87,7 @@ class Follower:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parser = audit_parser()
+        self.unready: list[NotNow] = []
         self.position: bytes | None = None
         self.delivered: list[str] = []
         self.refuse: list[NotNow] = []
@@ -95,7 +97,7 @@ class Follower:
     def _new(self, *, longest: int = 1_000_000) -> LogTail:
         return LogTail(
             self.path,
-            parser=lambda: self.parser,
+            parser=self._parser,
             deliver=self._deliver,
             load_position=lambda: self.position,
             save_position=self._save,
@@ -114,6 +116,11 @@ class Follower:
         self.tail.close()
         self.tail = self._new(longest=longest)
         await self.tail.begin()
+
+    def _parser(self) -> AuditParser:
+        if self.unready:
+            raise self.unready.pop()
+        return self.parser
 
     async def _deliver(self, observations: Sequence[Request | EventSeen]) -> None:
         if self.before_delivery:

@@ -32,6 +32,7 @@ from kubeweft.sources.objects.shaping import Rules
 logger = logging.getLogger(__name__)
 
 NOT_OPEN_YET = 2.0  # seconds
+NAMESPACES_UNKNOWN = 2.0
 
 
 class AuditedCluster:
@@ -53,8 +54,13 @@ class AuditedCluster:
 
     @property
     def parser(self) -> AuditParser:
-        """The parser for the rules in force; it remembers what they decide, so that other rules take another."""
+        """The parser for the rules in force; it remembers what they decide, so that other rules take another.
+
+        Raises ``NotNow`` while policies look at namespaces that have not been listed yet.
+        """
         rules = self._rules_now()
+        if rules.chooser is not None and not rules.chooser.namespaces_are_known:
+            raise NotNow("the namespaces are not known yet", delay=NAMESPACES_UNKNOWN)
         if rules is not self._rules:
             self._rules = rules
             self._parser = self._make_parser()
@@ -115,13 +121,14 @@ class AuditInlet:
         self._senders.are_complete = False
         self._webhook = AuditWebhook(senders=self._senders, audited=self._audited, certificate=certificate)
 
-    def use(self, joined: Sequence[JoinedCluster]) -> None:
-        """These clusters may send from now on, besides the local one."""
+    def use(self, joined: Sequence[JoinedCluster], *, audited: Sequence[tuple[str, bool]] = ()) -> None:
+        """These clusters may send from now on, besides the local one. ``audited`` is that of the plan."""
         names = (self._settings.cluster, *(cluster.name for cluster in joined))
         known = self._by_webhook
         self._by_webhook = {name: known.get(name) or self._make(name, "Webhook") for name in names}
         knew_local = self._senders.knows_local
-        self._senders.use({cluster.name: cluster.audit_token for cluster in joined})
+        tokens = {cluster.name: cluster.audit_token for cluster in joined}
+        self._senders.use(tokens, declared=dict(audited))
         if knew_local and not self._senders.knows_local and self._settings.audit_listen:
             logger.warning(
                 "audit events of the local cluster are refused: joined clusters have tokens, so that it needs one too; "

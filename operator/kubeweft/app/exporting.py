@@ -1,7 +1,8 @@
 """Hands exporters to the fleet; those of policies that look into objects only when the objects are known.
 
 What such a policy selects is decided by what watches have told (``sources.objects.choosing``). Until they have told
-everything once, after a start or a change of such a policy, its exporters wait: their spans stay in the spool.
+everything once, after a start or a change of such a policy, its exporters wait: their spans stay in the spool. So do
+those of exporters that cannot be made now, because a Secret cannot be read.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Exports:
         self._fleet.use(
             [e for e in self._plan.exporters if e not in waiting],
             grouped=any(rule.same_trace for rule in self._plan.rules),
-            waiting=[e.name for e in waiting],
+            waiting=[*(e.name for e in waiting), *self._plan.waiting_exporters],
         )
 
 

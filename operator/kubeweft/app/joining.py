@@ -132,15 +132,25 @@ class ClusterSet:
             if joined.task.done():
                 del self._joined[name]
                 self._shared.identities.forget(name)
-                await self._shared.forget(name)
+                await self._forget(name)
             else:  # never two under one name: the next round tries again
                 logger.error("a cluster cannot be left: name=%s", name)
                 self._news.set()
 
+    async def _forget(self, name: str) -> None:
+        """A cluster was left for good. One that is joined again at once keeps what is known of its objects."""
+        if name in self._wanted():
+            return
+        try:
+            await self._shared.forget(name)
+        except Exception:  # the other clusters must not be left because of this one
+            logger.exception("what was known of a cluster cannot be forgotten: name=%s", name)
+
     def _leaving(self) -> Iterator[tuple[str, _Joined]]:
+        """Those that are not wanted any more or not so, and those whose tasks have ended with an earlier run."""
         wanted = self._wanted()
         for name, joined in self._joined.items():
-            if name not in wanted or _credential(wanted[name]) != joined.credential:
+            if joined.task.done() or name not in wanted or _credential(wanted[name]) != joined.credential:
                 yield name, joined
 
 

@@ -182,7 +182,7 @@ class Operator:
         labels[self._settings.cluster] = dict(plan.labels)
         changed = self.linker.use(plan.rules, clusters=labels)
         self.clusters.use(plan, relink=_concerned(changed))
-        self.audit.use(plan.clusters)
+        self.audit.use(plan.clusters, audited=plan.audited)
         self.exports.use(plan)
 
     async def _link_what_became_known(self) -> None:

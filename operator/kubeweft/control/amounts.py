@@ -37,11 +37,12 @@ def compile_retention(retention: schema.Retention, problems: list[Problem]) -> R
 
 
 def longest(retentions: Iterable[Retention]) -> Retention:
-    """The longest and largest of all; no limit only where nobody sets one."""
+    """The longest and the largest of all: no limit where one of them sets none."""
     every = list(retentions)
+    ages, sizes = [r.max_age for r in every], [r.max_bytes for r in every]
     return Retention(
-        max_age=max((r.max_age for r in every), default=0.0),
-        max_bytes=max((r.max_bytes for r in every), default=0),
+        max_age=max(ages) if ages and all(ages) else 0.0,
+        max_bytes=max(sizes) if sizes and all(sizes) else 0,
     )
 
 

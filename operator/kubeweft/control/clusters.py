@@ -62,9 +62,13 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """What all policies come to: the clusters to join, and by policy what it does not get."""
+    """What all policies come to: the clusters to join, and by policy what it does not get.
+
+    ``audited`` are those with a reference to an audit token (see ``Plan``), also where what it leads to is not there.
+    """
 
     joined: tuple[JoinedCluster, ...]
+    audited: tuple[tuple[str, bool], ...]
     local_labels: Mapping[str, str]
     conflicts: Mapping[str, tuple[str, ...]]
     unresolved: Mapping[str, tuple[Unresolved, ...]]
@@ -115,6 +119,11 @@ def combine_clusters(namings: Sequence[Naming], secrets: Known, *, own: str, nam
     joined, missing, names = _resolve(described.values(), secrets, namespace)
     return Clusters(
         joined=joined,
+        audited=tuple(
+            (name, any(u.reason == "Pending" for u in missing[name]))
+            for name, description in sorted(described.items())
+            if description.audit_token is not None
+        ),
         local_labels=dict(sorted(local.labels.items())) if local else {},
         conflicts=conflicts,
         unresolved={n.policy: tuple(u for c in n.clusters for u in missing.get(c.name, ())) for n in namings},

@@ -1,8 +1,9 @@
 """From all policies and rules to the one plan in force and a verdict on each. Pure.
 
 Policies add up: the union of what they select, of what diffs leave out and of what is redacted (where two disagree, the
-strictest wins), the largest of the sizes at which diffs are cut, the longest of the times that spans are kept. Each
-exporter gets what its own policy selects. Only what a cluster is cannot be two things: see ``clusters``.
+strictest wins), the largest of the sizes at which diffs are cut, the longest of the times that spans are kept (without
+limit where one policy sets none). Each exporter gets what its own policy selects. Only what a cluster is cannot be two
+things: see ``clusters``.
 
 A refused policy selects nothing, exports nothing and joins nothing. Its redaction stays in force as far as it can be
 read: a mistake in one field must not uncover what another policy goes on tracing. So does the retention of a refused or
@@ -80,6 +81,7 @@ class _Part:
 
     verdict: Verdict
     secrets: frozenset[str] = frozenset()
+    waiting_exporters: tuple[str, ...] = ()
     precedence: tuple[int, str, str] = (0, "", "")
     clusters: tuple[Cluster, ...] = ()
     redaction: Redaction = NO_REDACTION
@@ -115,6 +117,7 @@ def compile_policies(
             _combine(bringing, installation),
             rules=_rules(rules, own=installation.cluster),
             clusters=clusters.joined,
+            audited=clusters.audited,
             labels=tuple(clusters.local_labels.items()),
         ),
         verdicts,
@@ -144,6 +147,7 @@ def _combine(parts: list[_Part], installation: Installation) -> Plan:
         max_patch_bytes=max((part.max_bytes for part in in_force), default=Plan.max_patch_bytes),
         redaction=strictest([part.redaction for part in parts if not part.verdict.suspended]),
         exporters=(*installation.exporters, *(e for part in in_force for e in part.verdict.exporters)),
+        waiting_exporters=tuple(name for part in in_force for name in part.waiting_exporters),
         retention=longest(part.retention for part in parts),
     )
 
@@ -227,6 +231,7 @@ def _compile_spec(name: str, spec: PolicySpec, installation: Installation, secre
             notes=tuple(notes),
         ),
         secrets=exporters.secrets,
+        waiting_exporters=exporters.waiting,
         clusters=spec.clusters,
         ignored=ignored,
         max_bytes=spec.diff.max_bytes,

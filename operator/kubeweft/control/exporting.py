@@ -22,9 +22,13 @@ _PLAIN = ("http://", "grpc://")
 
 @dataclass(frozen=True, slots=True)
 class Exporters:
-    """The receivers of one policy that nothing is missing for, what is missing for the others, and all Secrets named."""
+    """The receivers of one policy that nothing is missing for, what is missing for the others, and all Secrets named.
+
+    ``waiting`` are the others, by their names in the plan.
+    """
 
     made: tuple[Exporter, ...]
+    waiting: tuple[str, ...]
     unresolved: tuple[Unresolved, ...]
     secrets: frozenset[str]
 
@@ -40,6 +44,7 @@ def compile_exporters(
 ) -> Exporters:
     """The receivers of one policy. In the plan each is called ``policy/name``, because names are a policy's own."""
     made: list[Exporter] = []
+    waiting: list[str] = []
     unresolved: list[Unresolved] = []
     names: set[str] = set()
     for entry in exporters:
@@ -56,7 +61,9 @@ def compile_exporters(
         names |= references.names
         if references.all_there:
             made.append(exporter)
-    return Exporters(tuple(made), tuple(unresolved), frozenset(names))
+        else:
+            waiting.append(exporter.name)
+    return Exporters(tuple(made), tuple(waiting), tuple(unresolved), frozenset(names))
 
 
 def _compile(name: str, otlp: Otlp, scope: Scope, sampling: Sampling) -> Exporter:

@@ -100,11 +100,12 @@ Part = Fixed | Selected | Rising
 class Finding:
     """What one rule says of one source."""
 
-    __slots__ = ("failures", "over", "parts", "rule", "unplaced")
+    __slots__ = ("failures", "over", "parts", "rule", "selected", "unplaced")
 
     def __init__(self, rule: CompiledRule) -> None:
         """Nothing found yet."""
         self.rule = rule
+        self.selected = False  # while its conditions have not all been true: they may fail
         self.parts: list[Part] = []
         self.over = 0
         self.unplaced = 0
@@ -124,6 +125,7 @@ def examine(
     try:
         if not rule.selects(subject, namespace_labels):
             return None
+        finding.selected = True
         cluster = rule.cluster(subject)
     except EvaluationFailed as failure:
         finding.failures.append(str(failure))

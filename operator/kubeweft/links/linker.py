@@ -161,11 +161,7 @@ class Linker:
         self._ledger.forget(key)
         source = self._sources.get(type_, _NO_SOURCES).get(key)
         if source is not None:
-            self._remove(source)
-            if source.relations:
-                self._ended[key] = None
-                if len(self._ended) > MOST_ENDED:
-                    self._ended.popitem(last=False)
+            self._end(source)
         touched: Touched = {}
         pool = self._pools.get(key[:3])
         self._note(pool.drop(key) if pool else (), self._ascents.put(key, (None, None)), touched)
@@ -178,10 +174,19 @@ class Linker:
 
         Gives the objects of other clusters whose relations have changed by that.
         """
-        sources = (key for sources in self._sources.values() for key in sources)
-        leaving = [key for key in dict.fromkeys([*sources, *self._ledger.known()]) if key.cluster == cluster]
-        told = [each for key in leaving for each in self.gone(key, time=time)]
-        return [each for each in told if each.key.cluster != cluster]
+        sources = [s for by_key in self._sources.values() for s in by_key.values() if s.key.cluster == cluster]
+        for source in sources:  # first of all: what they select need not be chosen anew with each object that goes
+            self._end(source)
+        touched: Touched = {}
+        known = [key for key in self._ledger.known() if key.cluster == cluster]
+        for key in dict.fromkeys([*(source.key for source in sources), *known]):
+            self._ledger.forget(key)
+            self._note((), self._ascents.put(key, (None, None)), touched)
+            if key[1:3] == NAMESPACES:
+                self._namespaces.gone(key)
+        for place in [place for place in self._pools if place[0] == cluster]:
+            self._note(self._empty_pool(place), (), touched)
+        return [each for other, told in touched.values() for each in self._tell(other, told, time=time)]
 
     def statistics(self) -> Mapping[str, RuleStatistics]:
         """How each rule does, by its name, at this moment."""
@@ -291,7 +296,7 @@ class Linker:
             self._namespaces.drop_source(source)
         source.body = self._compressor.compress(body) if reading.keeps_bodies else b""
         self._examine(reading, source, obj)
-        if source.rules or source.relations or reading.keeps_bodies:
+        if source.rules or source.relations or source.shortfalls or reading.keeps_bodies:
             self._sources.setdefault(source.key[1:3], {})[source.key] = source
             if reading.keeps_bodies:
                 self._namespaces.put_source(source)
@@ -307,6 +312,23 @@ class Linker:
             if not sources:
                 del self._sources[type_]
         self._namespaces.drop_source(source)
+
+    def _end(self, source: Source) -> None:
+        """A source is gone; that it had relations is remembered for a while."""
+        self._remove(source)
+        if source.relations:
+            self._ended[source.key] = None
+            if len(self._ended) > MOST_ENDED:
+                self._ended.popitem(last=False)
+
+    def _empty_pool(self, place: tuple[str, str, str]) -> list[Selection]:
+        """All objects of a pool are gone; gives the selections that have changed, which go on in an empty one."""
+        selections = self._pools.pop(place).selections()
+        changed = [selection for selection in selections if selection.total]
+        for selection in selections:
+            selection.groups.clear()
+            self._pool(place).add(selection)
+        return changed
 
     def _examine_again(self, source: Source) -> None:
         """What surrounds a source has changed, not the source itself."""

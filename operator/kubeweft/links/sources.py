@@ -49,11 +49,11 @@ class Book:
 
     def enter(self, source: Source, findings: list[Finding]) -> tuple[Relation, ...]:
         """Count what was found; gives the relations that follow."""
-        rules = tuple([finding.rule for finding in findings])
+        rules = tuple([finding.rule for finding in findings if finding.selected])
         source.rules = self._rules.setdefault(rules, rules)
         parts: list[tuple[CompiledRule, Held]] = []
         for finding in findings:
-            finding.rule.statistics.matched += 1
+            finding.rule.statistics.matched += finding.selected
             parts += [(finding.rule, self._hold(finding.rule, part)) for part in finding.parts]
         source.shortfalls = tuple(_shortfalls(source.key, findings))
         moving = any(not isinstance(held, tuple) for _, held in parts)

@@ -243,7 +243,10 @@ class Exporter:
 class Plan:
     """The union of all policies in force. ``scopes`` empty means: trace nothing.
 
-    ``labels`` are those of the local cluster, or of the one cluster that this is the part of.
+    ``labels`` are those of the local cluster, or of the one cluster that this is the part of. ``waiting_exporters`` are
+    the names of those that cannot be made now, because of a Secret: their spans are kept. ``audited`` are the clusters
+    that policies give a token for the audit webhook, whether it is there or not: each with whether a Secret of it has
+    not been read yet.
     """
 
     scopes: tuple[Scope, ...] = (Scope(policy=""),)
@@ -251,8 +254,10 @@ class Plan:
     max_patch_bytes: int = 16384
     redaction: Redaction = Redaction()
     exporters: tuple[Exporter, ...] = ()
+    waiting_exporters: tuple[str, ...] = ()
     rules: tuple[LinkRule, ...] = ()
     clusters: tuple[JoinedCluster, ...] = ()
+    audited: tuple[tuple[str, bool], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     retention: Retention = Retention()
 
@@ -260,7 +265,7 @@ class Plan:
         """The part of the plan that one cluster is watched and audited by."""
         joined = {one.name: one.labels for one in self.clusters}
         scopes = tuple(s for s in self.scopes if s.selects_cluster(cluster))
-        return replace(self, scopes=scopes, clusters=(), labels=joined.get(cluster, self.labels))
+        return replace(self, scopes=scopes, clusters=(), audited=(), labels=joined.get(cluster, self.labels))
 
     def wants_type(self, group: str, resource: str) -> bool:
         """Whether the objects of this type are watched: also where only their labels have a say about others."""

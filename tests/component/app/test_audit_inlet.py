@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -21,9 +22,12 @@ from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import JoinedCluster, Plan, Redaction, Scope
+from kubeweft.model.references import ObjectKey
+from kubeweft.model.selectors import LabelSelector, Requirement
 from kubeweft.model.windows import DEFAULT_WINDOW
 from kubeweft.settings import load
 from kubeweft.sources.events.parsing import parse_event
+from kubeweft.sources.objects.choosing import Chooser
 from kubeweft.sources.objects.shaping import Rules
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer
@@ -102,6 +106,23 @@ async def test_before_there_is_a_plan_senders_are_told_to_come_again(place: Plac
     assert await place.post() == 200
     assert place.users() == [USER]
     assert place.inlet.last_time("local") > 0
+
+
+async def test_before_the_namespaces_are_known_senders_are_told_to_come_again(place: Place) -> None:
+    team = LabelSelector((Requirement("team", "In", frozenset({"a"})),))
+    rules = rules_of(Plan(scopes=(Scope(policy="p", namespace_selector=team),)))
+    chooser = Chooser("local", rules.plan)
+    place.use(replace(rules, chooser=chooser))
+    place.inlet.open()
+    assert await place.post() == 429
+    assert stored(place.file) == {}
+    chooser.judge(
+        ObjectKey("local", "", "namespaces", "", "default"),
+        orjson.dumps({"metadata": {"name": "default", "labels": {"team": "a"}}}),
+    )
+    chooser.namespaces_are_told()
+    assert await place.post() == 200
+    assert place.users() == [USER]
 
 
 async def test_what_is_sent_twice_is_stored_once(place: Place) -> None:

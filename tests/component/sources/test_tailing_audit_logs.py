@@ -145,6 +145,21 @@ async def test_a_position_is_saved_only_after_everything_before_it_was_delivered
     assert await follower.catch_up() == log.written[1:]
 
 
+async def test_nothing_is_read_before_there_is_a_parser(log: LogWriter, follower: Follower) -> None:
+    log.append(1)
+    await follower.catch_up()
+    position = follower.position
+    log.append(3)
+    follower.unready = [NotNow("the namespaces are not known yet", delay=60)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await follower.tail.catch_up()
+    assert follower.position == position
+    follower.unready = [NotNow("the namespaces are not known yet", delay=0.001)] * 2
+    assert await follower.catch_up() == log.written[1:]
+    assert follower.tail.statistics().waits == 3
+
+
 async def test_a_full_store_is_waited_for(log: LogWriter, follower: Follower) -> None:
     log.append(3)
     follower.refuse = [NotNow("store full", delay=0.001)] * 3

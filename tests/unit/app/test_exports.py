@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kubeweft.app.exporting import Exports
 from kubeweft.export.fleet import ExporterFleet
@@ -54,6 +55,13 @@ async def test_they_wait_until_the_objects_are_known() -> None:
     await until(exports, fleet, ["a/x", "b/x"])
     exports.use(Plan(scopes=BOTH.scopes, exporters=BOTH.exporters, max_patch_bytes=1))
     assert fleet.told[-1][1] == [], "what they select has not changed"
+
+
+async def test_spans_are_kept_for_those_that_cannot_be_made_now() -> None:
+    fleet = Fleet()
+    exports = Exports(fleet, objects_are_known=lambda: False)
+    exports.use(replace(BOTH, waiting_exporters=("c/x",)))
+    assert fleet.told[-1] == (["b/x"], ["a/x", "c/x"], False)
 
 
 async def test_they_do_not_wait_for_ever() -> None:

@@ -69,14 +69,22 @@ def test_what_nobody_limits_has_no_limit() -> None:
 
 
 def test_the_longest_and_the_largest_win() -> None:
-    found = retention_of(a=keeping("1h", "20Gi"), b=keeping("48h", "1Gi"), c={})
+    found = retention_of(a=keeping("1h", "20Gi"), b=keeping("48h", "1Gi"))
     assert found == Retention(max_age=48 * 3600.0, max_bytes=20 * GIBIBYTE)
 
 
 def test_each_limit_counts_by_itself() -> None:
-    assert retention_of(a=keeping("1h"), b=keeping(size="1Gi")) == Retention(
-        max_age=3600.0, max_bytes=GIBIBYTE
-    )
+    assert retention_of(a=keeping("1h", "1Gi"), b=keeping(size="2Gi")) == Retention(max_bytes=2 * GIBIBYTE)
+    assert retention_of(a=keeping("1h", "1Gi"), b=keeping("2h")) == Retention(max_age=7200.0)
+    assert retention_of(a=keeping("1h"), b=keeping(size="1Gi")) == Retention()
+
+
+@pytest.mark.parametrize(
+    "unlimited",
+    [{}, {"suspend": True}, {"clusters": []}, {"retention": {"maxAge": "1s"}}, {"no such field": 1}],
+)
+def test_a_policy_without_a_limit_is_not_cut_by_another(unlimited: dict[str, Any]) -> None:
+    assert retention_of(keep=unlimited, short=keeping("1h", "1Gi")) == Retention()
 
 
 @pytest.mark.parametrize(

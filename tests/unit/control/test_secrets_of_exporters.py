@@ -182,3 +182,15 @@ def test_sampling_is_that_of_the_policy() -> None:
         Sampling(percent=10, keep_errors=False, spans_per_second=50)
     }
     assert compiled({}, {}).plan.exporters[0].sampling == Sampling()
+
+
+@pytest.mark.parametrize("secrets", [{}, {"s": MISSING}, {"s": FORBIDDEN}, {"s": Secret("Read", {})}])
+def test_who_cannot_be_made_now_is_waited_for_by_name(secrets: dict[str, Secret]) -> None:
+    plan = compiled(HEADERS, secrets).plan
+    assert plan.waiting_exporters == ("p/x",)
+    assert [e.name for e in plan.exporters] == ["p/plain"]
+
+
+def test_nobody_waits_for_an_exporter_that_is_made_or_whose_policy_is_not_in_force() -> None:
+    assert compiled(HEADERS, {"s": Secret("Read", {"a": b"b"})}).plan.waiting_exporters == ()
+    assert compiled(HEADERS, {}, suspend=True).plan.waiting_exporters == ()

@@ -130,6 +130,14 @@ def _usable(declared: Sequence[DeclaredRule]) -> list[LinkRule]:
     return [rule.verdict.rule for rule in map(awake, declared) if rule.verdict.rule is not None]
 
 
+def _sound(declared: Sequence[DeclaredRule]) -> list[DeclaredRule]:
+    """Rules of a cluster without those that do not work there either."""
+    for rule in declared:
+        if not rule.verdict.accepted:
+            click.echo(f"LinkRule {rule.name!r} is left out: {rule.verdict.message}", err=True)
+    return [rule for rule in declared if rule.verdict.accepted]
+
+
 def _in_files(
     place: Place,
     question: Question,
@@ -160,7 +168,7 @@ def _in_cluster(place: Place, question: Question, declared: Sequence[DeclaredRul
     notes: list[str] = []
     with writing.progress() as tell:
         cluster = connect(kubeconfig=place.kubeconfig, context=place.context, tell=tell)
-        rules = _usable(declared or _rules_of(cluster.types(), cluster.objects))
+        rules = _usable(declared or _sound(_rules_of(cluster.types(), cluster.objects)))
         if not rules:
             raise UserError("there is no LinkRule, neither in files nor in the cluster: name one with -f")
         world = World(Kinds())

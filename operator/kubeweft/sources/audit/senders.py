@@ -1,7 +1,8 @@
 """Which cluster a sender of audit events speaks for: by its credential alone, never by address, URL or content.
 
 A credential is a bearer token or a client certificate that TLS has verified, whose common name is the cluster's name.
-Without any credential in the configuration everybody speaks for the local cluster.
+Without any credential in the configuration everybody speaks for the local cluster. A token that a policy asks for is
+one, also while its Secret is not there: its cluster's events would else be stored as the local one's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from kubeweft.model.errors import NotNow
 from kubeweft.sources.audit.credentials import BearerToken
 
 NOT_COMPLETE: Final = 2.0  # seconds
+_NONE: Final[Mapping[str, bool]] = {}
 NO_CREDENTIAL: Final = "a valid bearer token or client certificate is needed"
 
 
@@ -37,35 +39,42 @@ class Senders:
         self._certificates = certificates
         self._names = frozenset({local})
         self._tokens: tuple[tuple[str, bytes], ...] = ()
+        self._have_tokens = self._are_awaited = False
         self.are_complete = True
 
-    def use(self, tokens: Mapping[str, str]) -> None:
-        """From now on these clusters are joined; an empty token is none."""
+    def use(self, tokens: Mapping[str, str], *, declared: Mapping[str, bool] = _NONE) -> None:
+        """From now on these clusters are joined; an empty token is none.
+
+        ``declared`` are those that are to have a token, there or not, each with whether it may still be found.
+        """
         self._names = frozenset({self._local, *tokens})
         self._tokens = tuple((name, token.encode()) for name, token in tokens.items() if token)
+        self._have_tokens = bool(self._tokens or declared)
+        self._are_awaited = any(declared.values())
 
     @property
     def are_known(self) -> bool:
         """Whether any credential is configured; if none is, everybody speaks for the local cluster."""
-        return self._local_token is not None or self._certificates or bool(self._tokens)
+        return self._local_token is not None or self._certificates or self._have_tokens
 
     @property
     def knows_local(self) -> bool:
         """Whether the local cluster has a credential to be known by, or needs none."""
-        return self._local_token is not None or self._certificates or not self._tokens
+        return self._local_token is not None or self._certificates or not self._have_tokens
 
     def cluster_of(self, authorization: str, common_name: str) -> str:
         """The cluster that sends. ``common_name`` is of a verified certificate, or empty.
 
-        Raises ``SenderRefused``; or ``NotNow`` as long as not all senders are known (``are_complete``), because API
-        servers throw away what is refused.
+        Raises ``SenderRefused``; or ``NotNow`` as long as not all senders are known (``are_complete``, and no
+        declared token awaited), because API servers throw away what is refused.
         """
         try:
             return self._find(authorization, common_name)
         except SenderRefused:
-            if self.are_complete:
+            if self.are_complete and not self._are_awaited:
                 raise
-            raise NotNow("the policies are not known yet", delay=NOT_COMPLETE) from None
+            missing = "a Secret has not been read" if self.are_complete else "the policies are not known"
+            raise NotNow(f"{missing} yet", delay=NOT_COMPLETE) from None
 
     def _find(self, authorization: str, common_name: str) -> str:
         if not self.are_known:

@@ -80,7 +80,7 @@ class LogTail:
         every: float = EVERY,
         longest: int = LONGEST_LINE,
     ) -> None:
-        """``parser`` gives that for the plan now in force. ``deliver`` returns when all is durable; it may raise ``NotNow``.
+        """``parser`` gives that for the plan now in force, ``deliver`` returns when all is durable: both may raise ``NotNow``.
 
         The first run ever begins with what the file holds then. ``load_position`` is called in a thread.
         """
@@ -121,9 +121,10 @@ class LogTail:
         """Read, deliver and remember everything that is there by now."""
         loop = asyncio.get_running_loop()
         while True:
+            parser = await self._ask_parser()  # before anything is read: a position is saved beyond it
             lines, more = await asyncio.to_thread(self._guarded, self._next)
             if lines:
-                await self._take(lines)
+                await self._take(lines, parser)
             if not more or loop.time() - self._saved_at >= SAVE_EVERY:
                 await self._save()
             if not more:
@@ -298,8 +299,14 @@ class LogTail:
 
     # --------------------------------------------------------------------------------------------------- delivering
 
-    async def _take(self, lines: list[Line]) -> None:
-        parser = self._parser()
+    async def _ask_parser(self) -> AuditParser:
+        while True:
+            try:
+                return self._parser()
+            except NotNow as not_now:
+                await self._wait(not_now)
+
+    async def _take(self, lines: list[Line], parser: AuditParser) -> None:
         await self._deliver_pending(parser)
         for imported in parse_lines(lines, parser):
             if imported.parsed.observations:
@@ -324,9 +331,12 @@ class LogTail:
             try:
                 return await self._deliver(observations)
             except NotNow as not_now:
-                self._waits += 1
-                logger.warning("the audit log has to wait: reason=%s", not_now)
-                await asyncio.sleep(not_now.delay)
+                await self._wait(not_now)
+
+    async def _wait(self, not_now: NotNow) -> None:
+        self._waits += 1
+        logger.warning("the audit log has to wait: reason=%s", not_now)
+        await asyncio.sleep(not_now.delay)
 
     def _tell_bad(self, imported: Imported) -> None:
         if not imported.problems:

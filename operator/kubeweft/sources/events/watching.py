@@ -46,12 +46,20 @@ class Clock(Protocol):
         """The time now."""
 
 
+async def _at_once() -> None:
+    """No namespaces are waited for."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventRules:
-    """What holds for Events under one plan; a changed plan makes new ones."""
+    """What holds for Events under one plan; a changed plan makes new ones.
+
+    ``wait_for_namespaces`` returns when ``wants_event`` knows the namespaces that it looks at.
+    """
 
     reader: EventReader
     wants_event: Callable[[ObjectKey], bool]
+    wait_for_namespaces: Callable[[], Awaitable[None]] = _at_once
 
 
 class EventReceiver:
@@ -82,7 +90,11 @@ class EventReceiver:
         self._last_checkpoint = 0
 
     async def resume_point(self) -> ResumePoint:
-        """How far a former run came: Events since then are told again by the API server."""
+        """How far a former run came: Events since then are told again by the API server.
+
+        Waits for the namespaces first: an Event that was left out is not told again.
+        """
+        await self.rules.wait_for_namespaces()
         if self._resume is None:
             return ResumePoint("", 0)
         self._version = self._resume.version

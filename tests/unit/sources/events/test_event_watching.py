@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,6 +191,22 @@ async def test_unwanted_events_are_not_delivered(desk: Desk) -> None:
     desk.wanted = True
     await receiver.changed([line("a")], "5")
     assert desk.seen == [("a", 1)]
+
+
+async def test_nothing_is_asked_for_before_the_namespaces_are_known(desk: Desk) -> None:
+    known, receiver = asyncio.Event(), desk.receiver()
+
+    async def wait() -> None:
+        await known.wait()
+
+    receiver.rules = EventRules(receiver.rules.reader, lambda _key: True, wait)
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(receiver.resume_point())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not asked.done()
+        known.set()
+    assert asked.result() == ResumePoint("", 0)
 
 
 async def test_new_rules_hold_at_once(desk: Desk) -> None:
