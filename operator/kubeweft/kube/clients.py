@@ -10,6 +10,7 @@ import binascii
 import contextlib
 import importlib.metadata
 import logging
+import math
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 DEADLINE = 30.0
 LONGEST_EXPLANATION = 64 * 1024
+UNUSABLE = "the certificates or the key for the cluster cannot be used"
 AUTH_SETTINGS = ["BearerToken"]
 
 Query = Sequence[tuple[str, str]]
@@ -86,14 +88,16 @@ async def connect(
 
     Raises ``UserError`` that says what to do if there is none. Nothing is asked of the cluster yet.
     """
-    return ClusterClient(
-        await credentials.find_access(kubeconfig=kubeconfig, context=context, environ=environ)
-    )
+    access = await credentials.find_access(kubeconfig=kubeconfig, context=context, environ=environ)
+    with credentials.explained(UNUSABLE):
+        return ClusterClient(access)
 
 
 async def connect_with(kubeconfig: bytes, *, context: str = "") -> ClusterClient:
     """A client for a kubeconfig that came from a Secret; ``UserError`` if it needs programs or files of this machine."""
-    return ClusterClient(await credentials.from_text(kubeconfig, context))
+    async with credentials.from_text(kubeconfig, context) as access:
+        with credentials.explained(UNUSABLE):
+            return ClusterClient(access, renew_every=math.inf)  # its files are gone, nothing in it changes
 
 
 @contextlib.asynccontextmanager

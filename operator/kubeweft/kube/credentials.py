@@ -7,10 +7,13 @@ OIDC login fails in version 36.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import itertools
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,7 @@ _NOT_FROM_OUTSIDE = {
     "client-key": "it would read a file here; use 'client-key-data'",
     "certificate-authority": "it would read a file here; use 'certificate-authority-data'",
 }
+_IN_FILES = frozenset({"client-certificate-data", "client-key-data", "certificate-authority-data"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ async def from_files(paths: str, context: str) -> Access:
     if not found:
         raise UserError(f"there is no kubeconfig file {paths}: check --kubeconfig and KUBECONFIG")
     complaint = f"the kubeconfig {paths} cannot be used"
-    with _explained(complaint):
+    with explained(complaint):
         merged = KubeConfigMerger(os.pathsep.join(map(str, found)))
         writable = all(os.access(file, os.W_OK) for file in found)
         loader = KubeConfigLoader(
@@ -102,10 +106,12 @@ async def from_files(paths: str, context: str) -> Access:
     return await _log_in(loader.load_and_set, complaint)
 
 
-async def from_text(text: bytes, context: str) -> Access:
+@contextlib.asynccontextmanager
+async def from_text(text: bytes, context: str) -> AsyncIterator[Access]:
     """Access from a kubeconfig that came from outside, such as a Secret: it must hold everything itself.
 
-    Raises ``UserError`` if it would start programs or read files of this machine.
+    Keys and certificates are in files for the length of the block only: a client has read them once it is made. Raises
+    ``UserError`` if it would start programs or read files of this machine.
     """
     try:
         content = yaml.safe_load(text)
@@ -115,9 +121,12 @@ async def from_text(text: bytes, context: str) -> Access:
         raise UserError("the kubeconfig is no YAML mapping")
     _check_self_contained(content)
     complaint = "the kubeconfig cannot be used"
-    with _explained(complaint):
-        loader = KubeConfigLoader(content, active_context=context or None)
-    return await _log_in(loader.load_and_set, complaint)
+    with tempfile.TemporaryDirectory(prefix="kubeweft-") as folder:
+        _move_into_files(content, Path(folder))
+        with explained(complaint):
+            loader = KubeConfigLoader(content, active_context=context or None)
+        access = await _log_in(loader.load_and_set, complaint)
+        yield Access(access.configuration, None)
 
 
 async def from_account(folder: Path, environ: Mapping[str, str]) -> Access:
@@ -137,12 +146,33 @@ async def from_account(folder: Path, environ: Mapping[str, str]) -> Access:
 
 
 def _check_self_contained(content: Mapping[str, Any]) -> None:
+    for settings in _settings(content):
+        for field in _NOT_FROM_OUTSIDE.keys() & settings.keys():
+            raise UserError(f"the kubeconfig must not use '{field}': {_NOT_FROM_OUTSIDE[field]}")
+
+
+def _move_into_files(content: Mapping[str, Any], folder: Path) -> None:
+    """Put what OpenSSL reads from files only into files of ours: those the library makes outlive the connection."""
+    numbers = itertools.count()
+    for settings in _settings(content):
+        for field in _IN_FILES & settings.keys():
+            with contextlib.suppress(ValueError, TypeError):  # the library complains, if it needs it
+                decoded = base64.standard_b64decode(settings[field])
+                if decoded:
+                    file = folder / str(next(numbers))
+                    file.write_bytes(decoded)
+                    del settings[field]
+                    settings[field.removesuffix("-data")] = str(file)
+
+
+def _settings(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a kubeconfig says of each user and each cluster."""
     for section, part in (("users", "user"), ("clusters", "cluster")):
         entries = content.get(section)
         for entry in entries if isinstance(entries, list) else ():
             settings = entry.get(part) if isinstance(entry, dict) else None
-            for field in _NOT_FROM_OUTSIDE.keys() & (settings if isinstance(settings, dict) else {}).keys():
-                raise UserError(f"the kubeconfig must not use '{field}': {_NOT_FROM_OUTSIDE[field]}")
+            if isinstance(settings, dict):
+                yield settings
 
 
 async def _log_in(load: Callable[[Configuration], Awaitable[None]], complaint: str) -> Access:
@@ -155,7 +185,7 @@ async def _log_in(load: Callable[[Configuration], Awaitable[None]], complaint: s
     )
 
     async def renew() -> None:
-        with _explained(complaint):
+        with explained(complaint):
             try:
                 async with asyncio.timeout(LONGEST_LOGIN):
                     await load(configuration)
@@ -172,7 +202,8 @@ async def _log_in(load: Callable[[Configuration], Awaitable[None]], complaint: s
 
 
 @contextlib.contextmanager
-def _explained(complaint: str) -> Iterator[None]:
+def explained(complaint: str) -> Iterator[None]:
+    """What is wrong with a configuration becomes a ``UserError``."""
     try:
         yield
     except _BROKEN as error:

@@ -174,8 +174,9 @@ class Linker:
 
         Gives the objects of other clusters whose relations have changed by that.
         """
-        sources = [s for by_key in self._sources.values() for s in by_key.values() if s.key.cluster == cluster]
-        for source in sources:  # first of all: what they select need not be chosen anew with each object that goes
+        every = (source for by_key in self._sources.values() for source in by_key.values())
+        sources = [source for source in every if source.key.cluster == cluster]
+        for source in sources:  # first, or all that it selects is chosen anew with each object that goes
             self._end(source)
         touched: Touched = {}
         known = [key for key in self._ledger.known() if key.cluster == cluster]

@@ -245,3 +245,14 @@ async def test_half_a_configuration_is_refused(tmp_path: Path, flags: dict[str, 
     with pytest.raises(UserError, match=told):
         async with listening(tmp_path, **flags):
             pass
+
+
+async def test_a_cluster_whose_token_is_not_there_is_never_the_local_one(tmp_path: Path) -> None:
+    async with listening(tmp_path) as place:
+        place.inlet.open()
+        for clusters in ([], [joined("west", "")]):
+            place.inlet.use(clusters, audited=[("west", True)])
+            assert [await place.post(token=token) for token in ("of-west", "")] == [429, 429]
+            place.inlet.use(clusters, audited=[("west", False)])
+            assert [await place.post(token=token) for token in ("of-west", "")] == [401, 401]
+        assert place.clusters() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import JoinedCluster, Plan, Scope
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW
+from kubeweft.runtime.tasks import supervise
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer
 from kubeweft.weaving.weaver import Weaver
@@ -73,7 +74,16 @@ def joined(name: str, port: int, *, token: str = "t") -> JoinedCluster:
 class Process:
     """A set of clusters that runs, and the store behind it."""
 
-    def __init__(self, file: Path, store: SqliteStore, writer: Writer, home: FakeApiServer) -> None:
+    def __init__(
+        self,
+        file: Path,
+        store: SqliteStore,
+        writer: Writer,
+        home: FakeApiServer,
+        *,
+        identities: Identities | None = None,
+        forget: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self.file = file
         kinds = Kinds()
         pipeline = Pipeline(Weaver(window_length=DEFAULT_WINDOW, kinds=kinds), writer)
@@ -91,7 +101,7 @@ class Process:
 
         self.left: list[str] = []
 
-        async def forget(name: str) -> None:
+        async def remember_left(name: str) -> None:
             self.left.append(name)
 
         self.clusters = ClusterSet(
@@ -99,11 +109,11 @@ class Process:
             connect=home.client,
             plan=Plan(scopes=EVERYTHING),
             shared=Shared(
-                identities=Identities(store, local="home", save=writer.save_bookmark),
+                identities=identities or Identities(store, local="home", save=writer.save_bookmark),
                 pipeline=pipeline,
                 install_key=store.install_key,
                 collect=collect,
-                forget=forget,
+                forget=forget or remember_left,
                 observer="test",
                 pace=QUICK,
             ),
@@ -217,6 +227,9 @@ async def test_a_rotated_kubeconfig_goes_on_with_the_new_credential(process: Pro
         assert {a.authorization for a in west.asked[since:]} <= {"Bearer second"}
         assert process.spans("gap") == []
         await eventually(lambda: west.watchers(PODS) == 1)
+        assert process.left == []  # its objects are linked as before
+        process.use()
+        await eventually(lambda: process.left == ["west"])
 
 
 async def test_labels_and_tokens_of_a_cluster_change_without_a_new_connection(process: Process) -> None:
@@ -380,3 +393,53 @@ async def test_the_rules_of_a_cluster_are_there_before_it_can_be_reached(process
         await gate.open()
         await process.until_watched("west")
         assert process.clusters.rules_of("west").plan.scopes == (only_west,)
+
+
+@pytest.mark.parametrize("breaks", ["forget", "expect"])
+async def test_a_failure_while_one_cluster_leaves_or_joins_ends_no_other(
+    tmp_path: Path, home: FakeApiServer, breaks: str
+) -> None:
+    async with cluster("uid-west") as west, cluster("uid-east") as east:
+        with SqliteStore(tmp_path / "kubeweft.db") as store:
+            async with Writer(store) as writer:
+                identities, forgotten = FailingOnce(store, local="home", save=writer.save_bookmark), []
+
+                async def forget(name: str) -> None:
+                    forgotten.append(name)
+                    if breaks == "forget":
+                        raise RuntimeError("the disk has failed")
+
+                process = Process(
+                    tmp_path / "kubeweft.db", store, writer, home, identities=identities, forget=forget
+                )
+                async with asyncio.TaskGroup() as group:
+                    task = group.create_task(supervise("clusters", process.clusters.run, longest_wait=0.1))
+                    try:
+                        await process.until_watched("home")
+                        process.use(joined("west", port_of(west)), joined("east", port_of(east)))
+                        await process.until_watched("west")
+                        await process.until_watched("east")
+                        identities.fails = breaks == "expect"
+                        process.use(joined("east", port_of(east)), joined("more", port_of(west)))
+                        await process.until_watched("more")
+                        await process.until_watched("east")
+                        await process.until_watched("home")
+                        east.create(PODS, "later")
+                        await eventually(lambda: process.names("east") == {"later"})
+                        assert forgotten == ["west"]
+                        assert not identities.fails
+                        assert list(process.clusters.members()) == ["home", "east", "more"]
+                    finally:
+                        task.cancel()
+
+
+class FailingOnce(Identities):
+    """Fails with the next name that is expected, if told so."""
+
+    fails = False
+
+    def expect(self, name: str) -> None:
+        if self.fails:
+            self.fails = False
+            raise RuntimeError("the disk has failed")
+        super().expect(name)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
+from base64 import b64encode
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from controlplane.certificates import Authority
 from controlplane.ports import free_ports
 from fake_apiserver import NODES, PODS, FakeApiServer, answer, raw
 from kubeweft.kube import failures
@@ -21,6 +25,7 @@ from kubeweft.kube.clients import (
     read_secret,
     whoami,
 )
+from kubeweft.model.errors import UserError
 from kubeweft.model.references import ResourceType
 
 NAMESPACE = "/api/v1/namespaces/kube-system"
@@ -190,3 +195,65 @@ async def test_the_name_of_a_secret_leads_nowhere_else(server: FakeApiServer, cl
         await read_secret(client, "kubeweft-system", "../configmaps/x?y=z")
     assert server.asked[0].path == "/api/v1/namespaces/kubeweft-system/secrets/../configmaps/x?y=z"
     assert server.asked[0].query == {}
+
+
+def kubeconfig_of(*, authority: bytes = b"", certificate: bytes = b"", key: bytes = b"") -> bytes:
+    """A kubeconfig that holds all of it itself."""
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority-data": b64encode(authority).decode()}
+    user = {
+        "client-certificate-data": b64encode(certificate).decode(),
+        "client-key-data": b64encode(key).decode(),
+    }
+    content = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    return json.dumps(content).encode()
+
+
+def credentials_in(folder: Path) -> dict[str, bytes]:
+    """An authority, and a certificate of it with its key."""
+    authority = Authority(folder / "authority")
+    pair = authority.client("west", user="west")
+    return {
+        "authority": authority.files.certificate.read_bytes(),
+        "certificate": pair.certificate.read_bytes(),
+        "key": pair.key.read_bytes(),
+    }
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+async def test_keys_of_joined_clusters_stay_in_no_file(tmp_path: Path, temporary: Path) -> None:
+    content = kubeconfig_of(**credentials_in(tmp_path))
+    for _ in range(2):
+        async with await connect_with(content) as client:
+            assert str(client.configuration.key_file).startswith(str(temporary))  # it was there for OpenSSL
+            assert list(temporary.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", ["authority", "certificate", "key"])
+async def test_broken_certificates_and_keys_of_joined_clusters_are_told(
+    tmp_path: Path, temporary: Path, broken: str
+) -> None:
+    with pytest.raises(UserError, match="cannot be used") as caught:
+        await connect_with(kubeconfig_of(**credentials_in(tmp_path) | {broken: b"canary"}))
+    assert "canary" not in str(caught.value)
+    assert list(temporary.iterdir()) == []
+
+
+async def test_what_is_not_base64_is_told(tmp_path: Path, temporary: Path) -> None:
+    content = kubeconfig_of(**credentials_in(tmp_path)).replace(b'key-data": "', b'key-data": "a')
+    with pytest.raises(UserError, match="cannot be used"):
+        await connect_with(content)
+    assert list(temporary.iterdir()) == []

@@ -281,3 +281,24 @@ def test_a_namespace_of_the_installation_is_where_secrets_are() -> None:
         [policy("a", cluster("eu", "s"))], Installation(namespace="tracing"), {"s": MISSING}
     )
     assert "Secret tracing/s: there is no such Secret" in str(result.verdicts["a"].unresolved[0])
+
+
+@pytest.mark.parametrize(
+    ("secrets", "awaited"),
+    [
+        ({"s": KUBECONFIG, "t": TOKEN}, False),
+        ({"s": KUBECONFIG, "t": MISSING}, False),
+        ({"s": MISSING, "t": TOKEN}, False),
+        ({"s": KUBECONFIG, "t": FORBIDDEN}, False),
+        ({"s": KUBECONFIG}, True),
+        ({"t": TOKEN}, True),
+        ({}, True),
+    ],
+)
+def test_who_is_to_have_a_token_is_known_without_its_secrets(
+    secrets: Mapping[str, Secret], awaited: bool
+) -> None:
+    eu, us = cluster("eu", "s", auditTokenSecretRef={"name": "t"}), cluster("us", "s")
+    plan = compiled(policy("a", eu, us, cluster("local")), secrets=secrets).plan
+    assert plan.audited == (("eu", awaited),)
+    assert plan.of_cluster("eu").audited == ()

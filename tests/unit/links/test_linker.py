@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 from kubeweft.links.linker import RuleStatistics
 from kubeweft.model.kinds import Kinds
@@ -357,3 +358,58 @@ def test_odd_bodies_name_nothing() -> None:
     for body in (b"", b"[]", b"{", b"7", b'{"metadata": 7, "spec": []}', b"[" * 5000):
         assert world.linker.take(key("pods/shop/a"), body, time=1) == []
         assert world.linker.take(key("services/shop/a"), body, time=1) == []
+
+
+def test_a_cluster_that_is_left_takes_its_links_and_targets_along() -> None:
+    abroad = rule("abroad", source("services"), target(selector("spec.selector"), "pods"), role="Child",
+                  cluster=TargetCluster(mode="Named", name="west"))  # fmt: skip
+    owner = rule("owner", source("pods"), target(ByOwner(recursive=True)))
+    world = World(NODE, SERVICE, abroad, owner)
+    owned = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u", "controller": True}
+    for place in ("local", "west"):
+        world.take("namespaces/shop", cluster=place)
+        world.take("nodes/n1", cluster=place)
+        world.take("services/shop/s", SELECTS_WEB, cluster=place)
+        for name in ("a", "b"):
+            meta = {**WEB["metadata"], "ownerReferences": [owned]}
+            world.take(f"pods/shop/{name}", WEB | {"metadata": meta}, cluster=place)
+    world.take("services/shop/unrelated", {"spec": {"selector": {"app": "db"}}})
+    told = world.linker.forget_cluster("west", time=50)
+    assert [(each.key, each.time) for each in told] == [(key("services/shop/s"), 50)]
+    assert [(r.target.cluster, r.rule) for r in told[0].relations] == [("local", "service")] * 2
+    assert world.linker.forget_cluster("west", time=51) == []
+    only_local = World(NODE, SERVICE, abroad, owner)
+    only_local.take("namespaces/shop")
+    only_local.take("nodes/n1")
+    only_local.take("services/shop/s", SELECTS_WEB)
+    only_local.take("services/shop/unrelated", {"spec": {"selector": {"app": "db"}}})
+    for name in ("a", "b"):
+        only_local.take(
+            f"pods/shop/{name}", WEB | {"metadata": {**WEB["metadata"], "ownerReferences": [owned]}}
+        )
+    assert world.linker.statistics() == only_local.linker.statistics()
+    assert world.take("pods/shop/again", WEB, cluster="west", time=60)[-1] == "services/shop/s"
+
+
+def test_leaving_a_cluster_takes_time_by_its_size() -> None:
+    """Each choice was made anew with each object that went: 40,000 objects were half an hour."""
+    everything = rule("all", source("networkpolicies"), target(selector("spec.podSelector"), "pods"))
+    world = World(NODE, SERVICE, everything)
+    for number in range(4_000):
+        pod = {"metadata": {"labels": {"app": "web", "n": str(number % 40)}}, "spec": {"nodeName": "n1"}}
+        world.take(f"pods/shop/p{number}", pod, cluster="west")
+    for number in range(40):
+        world.take(f"services/shop/s{number}", SELECTS_WEB, cluster="west")
+        world.take(f"networkpolicies/shop/n{number}", {"spec": {"podSelector": {}}}, cluster="west")
+    calls = 0
+
+    def count(_frame: object, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        assert world.linker.forget_cluster("west", time=9) == []
+    finally:
+        sys.setprofile(None)
+    assert calls < 4_000 * 100

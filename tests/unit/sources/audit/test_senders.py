@@ -116,3 +116,27 @@ def test_nobody_is_refused_before_all_are_known(senders: Senders) -> None:
     with pytest.raises(NotNow):
         senders.cluster_of("Bearer token-of-nobody", "")
     assert senders.cluster_of("Bearer token-of-west", "") == "west"
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer token-of-west", "Basic x"])
+@pytest.mark.parametrize("joined", [{}, {"west": ""}])
+def test_a_token_that_is_not_there_ends_that_everybody_is_the_local_cluster(
+    authorization: str, joined: dict[str, str]
+) -> None:
+    senders = Senders("home")
+    senders.use(joined, declared={"west": True})
+    assert not senders.knows_local
+    with pytest.raises(NotNow, match="Secret"):
+        senders.cluster_of(authorization, "")
+    senders.use(joined, declared={"west": False})
+    with pytest.raises(SenderRefused) as caught:
+        senders.cluster_of(authorization, "")
+    assert caught.value.status == 401
+
+
+def test_who_is_known_does_not_wait_for_the_token_of_another(senders: Senders) -> None:
+    senders.use(JOINED, declared={"west": False, "north": True})
+    assert senders.cluster_of("Bearer token-of-west", "") == "west"
+    assert senders.cluster_of("Bearer token-of-home", "") == "home"
+    with pytest.raises(NotNow):
+        senders.cluster_of("Bearer token-of-north", "")
