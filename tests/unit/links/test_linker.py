@@ -14,7 +14,8 @@ from link_worlds import World, field, key, pattern, rule, selector, source, targ
 
 NODE = rule("node", source("pods"), target(field("spec.nodeName"), "nodes"))
 SERVICE = rule("service", source("services"), target(selector("spec.selector"), "pods"), role="Child")
-WEB = {"metadata": {"labels": {"app": "web"}}, "spec": {"nodeName": "n1"}}
+LABELS = {"app": "web"}
+WEB = {"metadata": {"labels": LABELS}, "spec": {"nodeName": "n1"}}
 SELECTS_WEB = {"spec": {"selector": {"app": "web"}}}
 
 
@@ -371,7 +372,7 @@ def test_a_cluster_that_is_left_takes_its_links_and_targets_along() -> None:
         world.take("nodes/n1", cluster=place)
         world.take("services/shop/s", SELECTS_WEB, cluster=place)
         for name in ("a", "b"):
-            meta = {**WEB["metadata"], "ownerReferences": [owned]}
+            meta = {"labels": LABELS, "ownerReferences": [owned]}
             world.take(f"pods/shop/{name}", WEB | {"metadata": meta}, cluster=place)
     world.take("services/shop/unrelated", {"spec": {"selector": {"app": "db"}}})
     told = world.linker.forget_cluster("west", time=50)
@@ -385,7 +386,7 @@ def test_a_cluster_that_is_left_takes_its_links_and_targets_along() -> None:
     only_local.take("services/shop/unrelated", {"spec": {"selector": {"app": "db"}}})
     for name in ("a", "b"):
         only_local.take(
-            f"pods/shop/{name}", WEB | {"metadata": {**WEB["metadata"], "ownerReferences": [owned]}}
+            f"pods/shop/{name}", WEB | {"metadata": {"labels": LABELS, "ownerReferences": [owned]}}
         )
     assert world.linker.statistics() == only_local.linker.statistics()
     assert world.take("pods/shop/again", WEB, cluster="west", time=60)[-1] == "services/shop/s"
