@@ -21,6 +21,7 @@ from typing import Any, Self, TextIO
 import grpc
 import grpc.aio
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
@@ -111,8 +112,16 @@ class OtlpReceiver:
         if self._grpc is not None:
             await self._grpc.stop(grace=None)
         if self._http is not None:
+            encrypted = [c.transport for c in self._connections() if self._certificate and c.transport]
             await self._http.cleanup()
+            for transport in encrypted:
+                transport.abort()  # else it waits half a minute for the client to say goodbye
+            await asyncio.sleep(0)
         self._grpc = self._http = None
+
+    def _connections(self) -> list[RequestHandler]:
+        server = self._http.server if self._http is not None else None
+        return list(server.connections) if server is not None else []
 
     async def _judge(self, protocol: str, payload: bytes, headers: dict[str, str]) -> Answer:
         try:

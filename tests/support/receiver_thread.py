@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from controlplane.certificates import KeyPair
 from otlp_receiver import OtlpReceiver
 from otlp_recording import Recording
 from otlp_script import Rule
@@ -18,10 +20,11 @@ LIMIT = 20
 class ReceiverThread:
     """``with ReceiverThread() as receiver``: it receives on free ports, which stay the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificate: KeyPair | None = None, client_authority: Path | None = None) -> None:
+        """With a ``certificate`` it wants TLS, with a ``client_authority`` also a certificate of the client."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="OTLP receiver")
-        self._receiver = OtlpReceiver()
+        self._receiver = OtlpReceiver(certificate=certificate, client_authority=client_authority)
 
     def __enter__(self) -> Self:
         self._thread.start()
