@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,22 @@ def audit_version(version: int, *, name: str = "web", time: int = NINE) -> Audit
         "apps/v1",
         b'{"a":1}',
     )
+
+
+def test_windows_do_not_go_for_the_room_that_audit_bodies_take(bench: Bench) -> None:
+    """They become free with their objects."""
+    noise = random.Random(1)
+    for n in range(1_200):
+        key = key_of(f"web-{n}")
+        body = noise.randbytes(3_000).hex().encode()
+        version = audit_version(1, name=f"web-{n}", time=NINE + n)._replace(body=b'"' + body + b'"')
+        bench.store.write(
+            Batch(spans=[object_span(key, NINE), fact(key, n, start=NINE + n)], audit_versions=[version])
+        )
+    limit = int(bench.store.statistics().bytes * 0.6)
+    windows, _, _ = retain(bench.store, now=NINE + 10 * LENGTH, max_bytes=limit)
+    assert bench.store.statistics().bytes <= limit
+    assert 300 < windows < 900
 
 
 def test_what_nothing_refers_to_is_cleared_away_and_the_memory_of_watches_is_not(bench: Bench) -> None:

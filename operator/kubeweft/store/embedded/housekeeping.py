@@ -25,6 +25,7 @@ from kubeweft.store.embedded.tidying import Maintain, Tidying
 
 PIECE_SECONDS: Final = 0.005  # how long one transaction may take, before it is committed
 CANDIDATES: Final = 256
+VERSIONS_PER_WINDOW: Final = 50  # bodies of audit logs that may be looked at for one window removed
 MOST_HELD: Final = 20_000  # windows that may not go yet, looked at in one run
 PIECES_PER_CHECKPOINT: Final = 16
 ROOM: Final = 0.9  # of the file's limit: above, writes between two runs might find it full
@@ -107,9 +108,19 @@ class Housekeeping:
             yield from self._sweep()
             if self.done.spans + self.done.windows > before and time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY_EVERY
-                tidying = Tidying(self._connection, self._read, self._timed, many_texts=self._many_texts)
-                yield from tidying.pieces()
+                yield from self._tidying().pieces()
             yield from self._give_back()
+
+    def _tidying(self) -> Tidying:
+        return Tidying(self._connection, self._read, self._timed, many_texts=self._many_texts)
+
+    def _versions(self) -> int:
+        """How many bodies of audit logs are kept, roughly: what it takes to look at all of them."""
+        with self._read.one_moment():
+            found = self._read.connection.execute(
+                "SELECT coalesce(max(id), 0) FROM audit_versions"
+            ).fetchone()
+        return int(found[0])
 
     @property
     def _read(self) -> Reading:
@@ -131,6 +142,7 @@ class Housekeeping:
     def _remove(self, ended_by: int, *, most_pages: int = NO_PAGES) -> Iterator[None]:
         """Remove windows that had ended by a time, the oldest first, until there are no more or few pages are used."""
         held = self.done.held
+        unpaid = self.done.windows
         while candidates := self._candidates(ended_by):
             begun = 0
             while begun < len(candidates):
@@ -146,6 +158,14 @@ class Housekeeping:
                     return
             if self.done.held - held >= MOST_HELD:
                 return  # the next run goes on from here
+            if (
+                most_pages != NO_PAGES
+                and self.done.windows - unpaid >= self._versions() // VERSIONS_PER_WINDOW
+            ):
+                unpaid = self.done.windows
+                yield from self._tidying().audit_versions()  # else windows would go for the room that bodies take
+                if self._maintain(partial(self._are_few, most_pages)):
+                    break
         self._cursor = Cursor(*BEGINNING)
 
     def _candidates(self, ended_by: int) -> list[Cursor]:

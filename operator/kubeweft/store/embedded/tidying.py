@@ -57,7 +57,7 @@ class Tidying:
 
     def pieces(self) -> Iterator[None]:
         """Do it all, with a pause wherever this yields."""
-        yield from self._audit_versions()
+        yield from self.audit_versions()
         yield from self._names()
         if self._texts_are_due():
             yield from self._texts()
@@ -66,7 +66,8 @@ class Tidying:
         with self._reading.one_moment():
             return self._reading.connection.execute(sql, values).fetchall()
 
-    def _audit_versions(self) -> Iterator[None]:
+    def audit_versions(self) -> Iterator[None]:
+        """The bodies that audit logs showed of objects that are gone, or that later ones have replaced."""
         [(newest,)] = self._ask("SELECT coalesce(max(id), 0) FROM audit_versions")
         [(kept,)] = self._ask("SELECT value FROM meta WHERE name = 'oldest_kept'")
         for after in range(0, newest, VERSIONS):
