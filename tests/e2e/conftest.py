@@ -1,4 +1,4 @@
-"""A control plane for the whole run, a namespace for each test.
+"""A control plane for each file, a namespace for each test: policies, rules and CRDs hold for a whole cluster.
 
 With E2E_KUBECONFIG the tests use that cluster instead (kind with kind-config.yaml), and those that need to stop or crash the
 API server are skipped.
@@ -33,15 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plane_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the shared control plane."""
+    """The folder of the control plane."""
     return tmp_path_factory.mktemp("controlplane")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def audit_target(plane_folder: Path) -> AuditTarget:
-    """One address and token for the session; nothing listens there unless a test does."""
+    """One address and token for the file; nothing listens there unless a test does."""
     certificate = Layout(plane_folder).webhook_certificate
     return AuditTarget(
         host="127.0.0.1",
@@ -52,9 +52,9 @@ def audit_target(plane_folder: Path) -> AuditTarget:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def control_plane(plane_folder: Path, audit_target: AuditTarget) -> Iterator[ControlPlane]:
-    """The control plane that all tests share: leave it running and unfrozen."""
+    """The control plane that the tests of a file share: leave it running and unfrozen."""
     if "E2E_KUBECONFIG" in os.environ:
         pytest.skip("needs a control plane of its own, and E2E_KUBECONFIG names another cluster")
     plane = ControlPlane(
@@ -64,7 +64,7 @@ def control_plane(plane_folder: Path, audit_target: AuditTarget) -> Iterator[Con
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kubeconfig(request: pytest.FixtureRequest) -> Path:
     """The administrator's kubeconfig of the cluster under test."""
     if "E2E_KUBECONFIG" in os.environ:
