@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 
 from controlplane.certificates import Authority, KeyPair
 from controlplane.ports import free_ports
-from kubeweft.export.encoding import encode_batch, encode_span
 from kubeweft.export.outcomes import LONGEST_DELAY, Accepted, Outcome, Rejected, RetryLater, Unauthenticated
 from kubeweft.export.sending import Sender, check_exporter, open_sender
 from kubeweft.model.errors import UserError
 from kubeweft.model.plan import Exporter
+from kubeweft.otlp.encoding import encode_batch, encode_span
 from otlp_receiver import OtlpReceiver
 from otlp_script import (
     BROKEN,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from kubeweft.display.catalog import read_story
-from kubeweft.display.trees import Fact, Node, Tree
+from kubeweft.display.stories import read_story
+from kubeweft.display.trees import Fact, LinkedMode, Node, Tree
+from kubeweft.display.views.definitions import OWNED
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
@@ -34,6 +36,10 @@ class MemoryReader:
         self.calls["windows_of"] += 1
         own = [w for w in self._windows if w.key == key and self._end(w) >= since and w.start <= until]
         return sorted(own, key=lambda w: w.start)
+
+    def window_of(self, trace_id: bytes) -> Window | None:
+        self.calls["window_of"] += 1
+        return next((w for w in self._windows if w.trace_id == trace_id), None)
 
     def nearest_window(self, key: ObjectKey, *, before: int) -> Window | None:
         self.calls["nearest_window"] += 1
@@ -82,8 +88,9 @@ def _fits(key: ObjectKey, query: ObjectQuery) -> bool:
     )
 
 
-def story_of(key: ObjectKey, spans: Iterable[Span], **asked: Any) -> Tree:
+def story_of(key: ObjectKey, spans: Iterable[Span], *, linked: LinkedMode = "auto", **asked: Any) -> Tree:
     """The readable tree of an object among these spans; ``asked`` as for ``read_story``."""
+    asked.setdefault("selection", dataclasses.replace(OWNED, linked=linked))
     return read_story(MemoryReader(spans), key, **asked)
 
 

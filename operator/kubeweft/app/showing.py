@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import click
 from rich.console import Console
 
 from kubeweft.display import json_shape, manifest, times
-from kubeweft.display.catalog import read_story
 from kubeweft.display.resolving import Wanted, parse_argument, resolve
 from kubeweft.display.searching import query_of, search
+from kubeweft.display.stories import read_story
 from kubeweft.display.text import write_found, write_tree
 from kubeweft.display.trees import LinkedMode
+from kubeweft.display.views.definitions import OWNED
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.runtime import clock
@@ -47,7 +49,14 @@ def show_story(file: Path, question: Question, *, form: str, console: Console) -
     since, until = times.parse_range(question.since, question.until, now=clock.now(), zone=question.zone)
     with _reading(file) as (reader, kinds):
         key = _key(reader, kinds, question)
-        tree = read_story(reader, key, since=since, until=until, kinds=kinds, linked=question.linked)
+        tree = read_story(
+            reader,
+            key,
+            since=since,
+            until=until,
+            kinds=kinds,
+            selection=dataclasses.replace(OWNED, linked=question.linked),
+        )
     if form == "json":
         click.echo(json_shape.to_text(json_shape.tree_as_json(tree)))
     else:

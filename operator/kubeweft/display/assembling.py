@@ -17,7 +17,6 @@ from kubeweft.display.placing import Children, place
 from kubeweft.display.trees import (
     FOREVER,
     Fact,
-    LinkedMode,
     Linking,
     MergedWindow,
     Node,
@@ -27,6 +26,7 @@ from kubeweft.display.trees import (
     link_target,
     text_of,
 )
+from kubeweft.display.views.definitions import OWNED, Selection
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
@@ -52,24 +52,25 @@ def assemble(
     until: int = FOREVER,
     limits: Limits = DEFAULT_LIMITS,
     kinds: KindNames | None = None,
-    linked: LinkedMode = "auto",
+    selection: Selection = OWNED,
 ) -> Tree:
-    """The object and its children, as stored, from all windows between two times (nanoseconds).
+    """The object and those around it that are selected, as stored, from all windows between two times (nanoseconds).
 
     Raises ``UserError`` where nothing is stored about the object in that time.
     """
+    limits = dataclasses.replace(limits, depth=min(limits.depth, selection.down))
     reading = Reading(reader, since, until, limits)
     found = follow(reading, key)
     if not found.windows[key]:
         raise UserError(_nothing_stored(reader, key))
-    neighbours = read_neighbours(reading, found) if linked in ("auto", "full") else []
+    neighbours = read_neighbours(reading, found) if selection.linked in ("auto", "full") else []
     children = place(key, met_by=found.met_by, linked_down=found.linked_down, depth=limits.depth)
     root = _node(key, found, kinds, children)
     around = _around_types(reader, [key, *found.met_by], since=since, until=until)
     return Tree(
         root=dataclasses.replace(root, facts=(*root.facts, *around)),
         linked=tuple([dataclasses.replace(_node(n, found, kinds, {}), links=()) for n in neighbours]),
-        linking=Linking(mode=linked, objects=limits.linked, facts=limits.linked_facts),
+        linking=Linking(mode=selection.linked, objects=limits.linked, facts=limits.linked_facts),
         kinds=_kind_names(found, kinds),
         since=since,
         until=until,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from kubeweft.model import vocabulary as v
+from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import NANOSECONDS
@@ -19,8 +20,9 @@ from kubeweft.model.windows import NANOSECONDS
 FOREVER = 2**63 - 1
 OWNER_RULE = "owner"  # the name under which owner references are followed, with a LinkRule or without
 
-Folds = Literal["", "conflicts", "series"]
-"""Why the children of a fact stand under it: they are more of the same (``""``: it caused them)."""
+Folds = Literal["", "conflicts", "series", "group"]
+"""Why the children of a fact stand under it: they are more of the same (``""``: it caused them; ``group``: a view
+gathered them under a span that it made)."""
 
 LinkedMode = Literal["auto", "none", "names", "full"]
 """What is told of objects that are linked, but are no children: ``names`` in a line at the object, ``full`` also what
@@ -28,8 +30,24 @@ happened to each, ``auto`` that of those only to which something happened that m
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """What a trace viewer is to call a span where a view decides otherwise than usual; empty fields decide nothing."""
+
+    service: str = ""
+    operation: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+USUAL = Label()
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
-    """One span in its place. ``life`` is an index into the lives of its object; ``rules`` made it, if it is a link."""
+    """One span in its place. ``life`` is an index into the lives of its object; ``rules`` made it, if it is a link.
+
+    Views may put facts of one object under those of another; ``span.key`` tells whose a fact is. A whole object may
+    stand as a fact too: then ``span`` is its object span.
+    """
 
     span: Span
     start: int
@@ -38,6 +56,7 @@ class Fact:
     folds: Folds = ""
     life: int = 0
     rules: tuple[str, ...] = ()
+    label: Label = USUAL
 
     def text(self, name: str) -> str:
         """An attribute as text, empty where it is missing."""
@@ -87,6 +106,7 @@ class Node:
     children: tuple[Node, ...] = ()
     lives: tuple[Life, ...] = ()
     via: tuple[Fact, ...] = ()
+    label: Label = USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +135,8 @@ class Tree:
 
     ``linked`` are objects that are no children of any, but linked with one; what is linked with them is not followed.
     ``kinds`` names the kinds of (group, resource), as far as they are known, also of objects that are only named.
+    ``asked`` is the object that somebody asked for, where the tree begins above it (None: the root).
+    ``foreign`` are spans of other tracing systems that a step may put into the tree.
     """
 
     root: Node
@@ -124,6 +146,8 @@ class Tree:
     since: int = 0
     until: int = FOREVER
     truncated: tuple[Truncation, ...] = ()
+    asked: ObjectKey | None = None
+    foreign: tuple[ForeignSpan, ...] = ()
 
     @property
     def start(self) -> int:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from kubeweft.export.encoding import EncodedSpan, encode_span, join_spans
 from kubeweft.export.outcomes import Outcome
 from kubeweft.export.sending import Sender
 from kubeweft.model.spans import Span
+from kubeweft.otlp.encoding import EncodedSpan, encode_span, join_spans
 
 Piece = TypeVar("Piece")
 Payload = TypeVar("Payload")

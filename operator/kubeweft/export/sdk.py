@@ -18,7 +18,10 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from kubeweft.export.attributes import (
+from kubeweft.export.outcomes import Accepted, Outcome, Rejected, shown
+from kubeweft.model.references import ObjectKey
+from kubeweft.model.spans import Attributes, Source, Span
+from kubeweft.otlp.attributes import (
     SCHEMA_URL,
     SCOPE_NAME,
     SCOPE_VERSION,
@@ -28,9 +31,6 @@ from kubeweft.export.attributes import (
     span_attributes,
     times,
 )
-from kubeweft.export.outcomes import Accepted, Outcome, Rejected, shown
-from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Attributes, Source, Span
 
 _CLOSING_SECONDS: Final = 1.5
 _SCOPE: Final = InstrumentationScope(SCOPE_NAME, SCOPE_VERSION, SCHEMA_URL)

@@ -13,8 +13,9 @@ import msgspec
 
 from kubeweft.model.references import ObjectKey
 
-Source = Literal["object", "request", "change", "event", "link", "gap"]
+Source = Literal["object", "request", "change", "event", "link", "gap", "group", "foreign"]
 SOURCES: Final = ("object", "request", "change", "event", "link", "gap")
+"""The sources that are stored. ``group`` is made for display; ``foreign`` is a span of another tracing system."""
 
 AttributeValue = str | int | float | bool
 Attributes = dict[str, AttributeValue]

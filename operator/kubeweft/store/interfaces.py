@@ -186,6 +186,9 @@ class SpanReader(Protocol):
         A window also counts as long as its longest span lasts: a request may cross the border.
         """
 
+    def window_of(self, trace_id: bytes) -> Window | None:
+        """The stored window that a trace ID names; None if there is none."""
+
     def nearest_window(self, key: ObjectKey, *, before: int) -> Window | None:
         """The last window of an object that begins at or before a time."""
 

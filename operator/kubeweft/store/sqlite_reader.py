@@ -70,6 +70,11 @@ class SqliteReader:
         with self._reading() as reading:
             return reading.windows_of(key, since=since, until=until)
 
+    def window_of(self, trace_id: bytes) -> Window | None:
+        """The stored window that a trace ID names; None if there is none."""
+        with self._reading() as reading:
+            return reading.window_of(trace_id)
+
     def nearest_window(self, key: ObjectKey, *, before: int) -> Window | None:
         """The last window of an object that begins at or before a time."""
         with self._reading() as reading:

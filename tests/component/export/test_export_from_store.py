@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kubeweft.export.backoff import Backoff
-from kubeweft.export.encoding import encode_span
 from kubeweft.export.exporter import SpoolExporter
 from kubeweft.model.errors import NotNow
 from kubeweft.model.plan import Exporter
 from kubeweft.model.spans import Span
+from kubeweft.otlp.encoding import encode_span
 from kubeweft.store.interfaces import Batch
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer

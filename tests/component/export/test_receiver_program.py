@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import otlp_receiver
-from kubeweft.export.encoding import encode_batch, encode_span
 from kubeweft.export.outcomes import Accepted
 from kubeweft.export.sending import open_sender, parse_endpoint
+from kubeweft.otlp.encoding import encode_batch, encode_span
 from otlp_spans import change_span, object_span
 
 

@@ -13,7 +13,6 @@ import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 from kubeweft.export.backoff import Backoff
-from kubeweft.export.encoding import encode_span
 from kubeweft.export.exporter import Limits, SpoolExporter
 from kubeweft.export.sdk import SdkCarrier
 from kubeweft.export.standing import ExporterState
@@ -21,6 +20,7 @@ from kubeweft.model.errors import UserError
 from kubeweft.model.plan import Exporter, Scope
 from kubeweft.model.selectors import ResourcePattern
 from kubeweft.model.spans import Span
+from kubeweft.otlp.encoding import encode_span
 from memory_spool import MemorySpool
 from otlp_receiver import OtlpReceiver
 from otlp_script import BROKEN, FINE, INVALID, TOO_LARGE, UNAVAILABLE, UNKNOWN_CALLER, Rule, exhausted

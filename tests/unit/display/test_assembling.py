@@ -7,9 +7,10 @@ import itertools
 import pytest
 
 from kubeweft.display.assembling import assemble
-from kubeweft.display.catalog import arrange, read_story
 from kubeweft.display.following import Limits
+from kubeweft.display.stories import read_story
 from kubeweft.display.trees import nodes_of
+from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import identity
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
@@ -254,9 +255,9 @@ def test_nothing_in_this_time_says_when_there_is_something() -> None:
 
 def test_steps_make_a_new_tree_and_a_second_time_nothing_more(rollout: list[Span]) -> None:
     raw = assemble(MemoryReader(rollout), key("deployments", "demo"))
-    once = arrange(raw)
-    assert arrange(raw) == once
-    assert arrange(once) == once
+    once = builtin_views().view("tree").arrange(raw)
+    assert builtin_views().view("tree").arrange(raw) == once
+    assert builtin_views().view("tree").arrange(once) == once
 
 
 def _clock(time: int) -> str:

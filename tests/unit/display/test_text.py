@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from kubeweft.display.catalog import read_story
 from kubeweft.display.following import Limits
 from kubeweft.display.searching import query_of, search
+from kubeweft.display.stories import read_story
 from kubeweft.display.text import write_found, write_tree
 from kubeweft.display.trees import Tree
 from kubeweft.model.kinds import Kinds

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from export_intake import Outlet
 from grouped_trees import deployment, life, pod, release, replica_set, same_trace, warning, woven
-from kubeweft.export.encoding import EncodedSpan, encode_span
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.plan import Exporter, Sampling
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span, SpanLink
 from kubeweft.model.windows import DEFAULT_WINDOW, window_start
+from kubeweft.otlp.encoding import EncodedSpan, encode_span
 from memory_spool import MemorySpool
 from span_builders import at, change, key, request, uid
 

@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from kubeweft.export.encoding import encode_batch
 from kubeweft.export.outcomes import Accepted, Outcome, Rejected
 from kubeweft.export.sdk import SdkCarrier, readable_span
 from kubeweft.model.spans import Span
+from kubeweft.otlp.encoding import encode_batch
 from otlp_spans import any_spans, change_spans, object_span
 
 FLAGS = "flags"  # the SDK writes none of its own: W3C's "sampled" is all that differs

@@ -6,10 +6,10 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from kubeweft.export.attributes import LARGEST_SNAPSHOT, resource_attributes, span_attributes
 from kubeweft.model import vocabulary
 from kubeweft.model.references import group_resource
 from kubeweft.model.spans import SOURCES, Span
+from kubeweft.otlp.attributes import LARGEST_SNAPSHOT, resource_attributes, span_attributes
 from span_builders import change, event, gap, key, owner, request, uid, weave
 
 ROOT = Path(__file__).parents[3]

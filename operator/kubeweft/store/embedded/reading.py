@@ -126,6 +126,11 @@ class Reading:
         )
         return [_window(key, row) for row in rows]
 
+    def window_of(self, trace_id: bytes) -> Window | None:
+        """The window that a trace ID names."""
+        row = self.connection.execute(f"{_WINDOW} WHERE w.trace = ?", (trace_id,)).fetchone()
+        return None if row is None else _window(ObjectKey(*row[4:]), row[:4])
+
     def nearest_window(self, key: ObjectKey, before: int) -> Window | None:
         """The last window of an object that begins at or before a time."""
         row = self.connection.execute(

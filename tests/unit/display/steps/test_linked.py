@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from kubeweft.display.assembling import assemble
-from kubeweft.display.catalog import arrange, read_story
 from kubeweft.display.following import Limits
+from kubeweft.display.stories import read_story
 from kubeweft.display.trees import Tree
+from kubeweft.display.views.definitions import Selection
+from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Observation
 from kubeweft.model.spans import Span
@@ -82,7 +84,7 @@ def test_full_shows_also_those_of_which_nothing_is_known() -> None:
 @pytest.mark.parametrize(("mode", "left"), [("names", ["peer nodes//peer"]), ("none", [])])
 def test_names_only_and_not_even_names(mode: Any, left: list[str]) -> None:
     reader = MemoryReader(with_peer(OF_INTEREST["a Warning"]))
-    tree = read_story(reader, IT, linked=mode)
+    tree = read_story(reader, IT, selection=Selection(name="owned", linked=mode))
     assert (tree.linked, names(tree)) == ((), left)
     assert reader.calls["windows_of"] == 3, "the object, and twice its type: the peer is not read"
 
@@ -206,9 +208,9 @@ def test_a_second_time_changes_nothing() -> None:
         *[event(PEER, f"E{second}", f"10:00:0{second}", type="Warning") for second in range(8)],
     )
     raw = assemble(MemoryReader(spans), IT, limits=Limits(linked_facts=3))
-    once = arrange(raw)
+    once = builtin_views().view("tree").arrange(raw)
     assert len(once.linked) == 1
-    assert arrange(once) == once
+    assert builtin_views().view("tree").arrange(once) == once
 
 
 def names(tree: Tree) -> list[str]:

@@ -16,7 +16,10 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
-from kubeweft.export.attributes import (
+from kubeweft.model import vocabulary
+from kubeweft.model.references import ObjectKey
+from kubeweft.model.spans import Attributes, AttributeValue, Source, Span, SpanLink
+from kubeweft.otlp.attributes import (
     SCHEMA_URL,
     SCOPE_NAME,
     SCOPE_VERSION,
@@ -26,9 +29,6 @@ from kubeweft.export.attributes import (
     span_attributes,
     times,
 )
-from kubeweft.model import vocabulary
-from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Attributes, AttributeValue, Source, Span, SpanLink
 
 SAMPLED: Final = 0x01
 PARENT_IS_LOCAL: Final = 0x100  # "is remote" is known, and it is not

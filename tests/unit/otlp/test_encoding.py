@@ -10,7 +10,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
-from kubeweft.export.attributes import (
+from kubeweft.model import vocabulary as v
+from kubeweft.model.references import ObjectKey
+from kubeweft.model.spans import Attributes, AttributeValue, Span, SpanLink
+from kubeweft.otlp.attributes import (
     LARGEST_SNAPSHOT,
     clean_text,
     clean_value,
@@ -18,10 +21,7 @@ from kubeweft.export.attributes import (
     span_attributes,
     times,
 )
-from kubeweft.export.encoding import encode_batch, encode_span, join_spans
-from kubeweft.model import vocabulary as v
-from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Attributes, AttributeValue, Span, SpanLink
+from kubeweft.otlp.encoding import encode_batch, encode_span, join_spans
 from otlp_recording import ReceivedSpan, split
 from otlp_spans import any_spans, change_span, change_spans, object_span, pod
 

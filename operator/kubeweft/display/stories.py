@@ -1,0 +1,27 @@
+"""The story of one object: what is stored, assembled, and arranged in a view."""
+
+from __future__ import annotations
+
+from kubeweft.display.assembling import KindNames, assemble
+from kubeweft.display.following import DEFAULT_LIMITS, Limits
+from kubeweft.display.trees import FOREVER, Tree
+from kubeweft.display.views.definitions import OWNED, Selection, View
+from kubeweft.display.views.loading import builtin_views
+from kubeweft.model.references import ObjectKey
+from kubeweft.store.interfaces import SpanReader
+
+
+def read_story(
+    reader: SpanReader,
+    key: ObjectKey,
+    *,
+    view: View | None = None,
+    selection: Selection = OWNED,
+    since: int = 0,
+    until: int = FOREVER,
+    limits: Limits = DEFAULT_LIMITS,
+    kinds: KindNames | None = None,
+) -> Tree:
+    """The tree of one object in a view (``tree`` unless told); raises ``UserError`` where nothing is stored of it."""
+    tree = assemble(reader, key, selection=selection, since=since, until=until, limits=limits, kinds=kinds)
+    return (view or builtin_views().view("tree")).arrange(tree)

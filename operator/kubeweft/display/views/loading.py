@@ -1,0 +1,150 @@
+"""From YAML, or a section of the settings, to views: everything is checked at start, and every mistake says where it is."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from typing import Annotated, Any, cast
+
+import msgspec
+import yaml
+
+from kubeweft.display.catalog import STEPS
+from kubeweft.display.trees import LinkedMode, Step, Tree
+from kubeweft.display.views.definitions import HIGHEST_SELECTION, HIGHEST_VIEW, Selection, View, Views
+from kubeweft.model.errors import UserError
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
+StepEntry = str | dict[str, dict[str, Any]]
+
+
+class _View(msgspec.Struct, forbid_unknown_fields=True):
+    name: Name
+    number: Annotated[int, msgspec.Meta(ge=1, le=HIGHEST_VIEW)]
+    title: str = ""
+    from_: str = msgspec.field(name="from", default="")
+    steps: list[StepEntry] = []
+
+
+class _Selection(msgspec.Struct, forbid_unknown_fields=True):
+    name: Name
+    number: Annotated[int, msgspec.Meta(ge=0, le=HIGHEST_SELECTION)]
+    title: str = ""
+    up: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
+    down: Annotated[int, msgspec.Meta(ge=0, le=32)] = 8
+    siblings: bool = False
+    linked: LinkedMode = "auto"
+    roles: list[typing.Literal["Parent", "Child", "Peer"]] = []
+    classes: list[str] = []
+
+
+class ViewsFile(msgspec.Struct, forbid_unknown_fields=True):
+    """What a file of views, or the section of the settings, may say."""
+
+    views: list[_View] = []
+    selections: list[_Selection] = []
+
+
+@functools.cache
+def builtin_views() -> Views:
+    """The views that are shipped."""
+    return load_views([("builtin.yaml", _builtin_text())])
+
+
+def load_views(files: Sequence[tuple[str, str]]) -> Views:
+    """The views of several files (name and YAML text), later ones replacing earlier ones of the same name.
+
+    Raises ``UserError`` that names file, view and step.
+    """
+    views: dict[str, View] = {}
+    selections: dict[str, Selection] = {}
+    for source, text in files:
+        read = _read(source, text)
+        for view in read.views:
+            views[view.name] = _view(source, view, views)
+        for one in read.selections:
+            selections[one.name] = _selection(one)
+        _check_numbers(source, views, "views")
+        _check_numbers(source, selections, "selections")
+    return Views(views=views, selections=selections)
+
+
+def _builtin_text() -> str:
+    return resources.files("kubeweft.display.views").joinpath("builtin.yaml").read_text(encoding="utf-8")
+
+
+def _read(source: str, text: str) -> ViewsFile:
+    try:
+        return msgspec.convert(yaml.safe_load(text) or {}, ViewsFile)
+    except yaml.YAMLError as error:
+        raise UserError(f"{source} is no valid YAML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise UserError(f"{source}: {error}") from None
+
+
+def _view(source: str, read: _View, known: Mapping[str, View]) -> View:
+    where = f"{source}: view {read.name}"
+    if read.from_ and read.from_ not in known:
+        raise UserError(f"{where}: there is no view '{read.from_}' to go on from: {', '.join(known)}")
+    before = known[read.from_].steps if read.from_ else ()
+    steps = tuple([_step(where, entry) for entry in read.steps])
+    return View(name=read.name, number=read.number, title=read.title, steps=(*before, *steps))
+
+
+def _selection(read: _Selection) -> Selection:
+    return Selection(
+        name=read.name,
+        number=read.number,
+        title=read.title,
+        up=read.up,
+        down=read.down,
+        siblings=read.siblings,
+        linked=read.linked,
+        roles=frozenset(read.roles),
+        classes=frozenset(read.classes),
+    )
+
+
+def _step(where: str, entry: StepEntry) -> Step:
+    """A step by name, or ``{name: {parameter: value}}``; parameters are checked against the function's own types."""
+    if isinstance(entry, str):
+        name, given = entry, dict[str, Any]()
+    elif len(entry) == 1:
+        ((name, given),) = entry.items()
+    else:
+        raise UserError(f"{where}: a step is its name, or its name and its parameters, not {entry}")
+    if name not in STEPS:
+        raise UserError(f"{where}: there is no step '{name}': {', '.join(STEPS)}")
+    return _with_parameters(f"{where}: step {name}", STEPS[name], given)
+
+
+def _with_parameters(where: str, step: Callable[..., Tree], given: Mapping[str, Any]) -> Step:
+    _, *parameters = inspect.signature(step).parameters.values()
+    known = {parameter.name.replace("_", "-"): parameter for parameter in parameters}
+    if unknown := [name for name in given if name not in known]:
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise UserError(f"{where}: it has no parameter '{unknown[0]}': {takes}")
+    if missing := [n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in given]:
+        raise UserError(f"{where}: it needs the parameter '{missing[0]}'")
+    if not given:
+        return cast(Step, step)
+    types = typing.get_type_hints(step)
+    try:
+        values = {
+            known[n].name: msgspec.convert(value, types[known[n].name], strict=True)
+            for n, value in given.items()
+        }
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where}: {error}") from None
+    return cast(Step, functools.partial(step, **values))
+
+
+def _check_numbers(source: str, known: Mapping[str, View] | Mapping[str, Selection], what: str) -> None:
+    by_number: dict[int, str] = {}
+    for name, one in known.items():
+        if other := by_number.get(one.number):
+            raise UserError(f"{source}: the {what} {other} and {name} have the same number {one.number}")
+        by_number[one.number] = name
