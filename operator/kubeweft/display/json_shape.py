@@ -4,7 +4,8 @@
 lived in several windows is one span, with the ID of its first window. ``linked`` are all objects that are linked with
 one of the tree but are not in it; the ``span_id`` of those that are shown with what happened to them leads to their
 spans, which stand last, under the root. ``via`` are the links by which an object stands where it does, if they are no
-owner references: whose link it is, what the object is to that one, and the rules that made the link.
+owner references: whose link it is, what the object is to that one, and the rules that made the link. ``label`` is what
+a view calls a span, and the tags that it adds; ``object`` says whose a fact is, also where it stands under another's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from typing import Any
 
 import orjson
 
-from kubeweft.display.trees import Fact, Node, Tree, is_owner_link, link_target, nodes_of
+from kubeweft.display.trees import (
+    USUAL,
+    Fact,
+    Label,
+    Node,
+    Tree,
+    facts_of,
+    is_owner_link,
+    link_target,
+    nodes_of,
+)
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
@@ -79,16 +90,23 @@ def _linked(tree: Tree) -> Iterator[Json]:
     nodes = list(nodes_of(tree.root))
     shown = {node.key: node.span.span_id.hex() for node in tree.linked}
     inside = {node.key for node in nodes}
-    named = {link_target(link.span): None for node in nodes for link in node.links if not is_owner_link(link)}
+    named = {link_target(link.span): None for node in nodes for link in _links(node)}
     for key in {**dict.fromkeys(shown), **named}:
         if key not in inside:
             kind = tree.kinds.get((key.group, key.resource), "")
             yield {**_object(key, kind), "span_id": shown.get(key, "")}
 
 
+def _links(node: Node) -> Iterator[Fact]:
+    """Those that rules made, also where a view gathered them among the facts."""
+    for fact in (*node.links, *facts_of(node.facts)):
+        if fact.span.source == "link" and not is_owner_link(fact):
+            yield fact
+
+
 def _node_spans(node: Node, *, parent: bytes) -> Iterator[Json]:
     own = node.span.span_id
-    span = _span(node.span, parent=parent, start=node.start, end=node.end)
+    span = _span(node.span, parent=parent, start=node.start, end=node.end, label=node.label)
     if node.via:
         span["via"] = [_way(link) for link in node.via]
     yield span
@@ -109,7 +127,7 @@ def _way(link: Fact) -> Json:
 
 
 def _fact_spans(fact: Fact, *, parent: bytes) -> Iterator[Json]:
-    span = _span(fact.span, parent=parent, start=fact.start, end=fact.end)
+    span = _span(fact.span, parent=parent, start=fact.start, end=fact.end, label=fact.label)
     if fact.span.source == "link":
         span["rules"] = list(fact.rules)
     yield span
@@ -117,8 +135,8 @@ def _fact_spans(fact: Fact, *, parent: bytes) -> Iterator[Json]:
         yield from _fact_spans(child, parent=fact.span.span_id)
 
 
-def _span(span: Span, *, parent: bytes, start: int, end: int) -> Json:
-    return {
+def _span(span: Span, *, parent: bytes, start: int, end: int, label: Label) -> Json:
+    value = {
         "trace_id": span.trace_id.hex(),
         "span_id": span.span_id.hex(),
         "parent_span_id": parent.hex(),
@@ -138,3 +156,10 @@ def _span(span: Span, *, parent: bytes, start: int, end: int) -> Json:
             for link in span.links
         ],
     }
+    if label is not USUAL:
+        value["label"] = {
+            "service": label.service,
+            "operation": label.operation,
+            "tags": dict(label.tags),
+        }
+    return value

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from kubeweft.display.headlines import ARROWS, OWNER_ROLES
+from kubeweft.display.pens import Pen, name_of
 from kubeweft.display.trees import Fact, Node, is_owner_link, link_target
-from kubeweft.display.wording import Pen
 from kubeweft.model import vocabulary as v
-from kubeweft.model.references import ObjectKey, group_resource
+from kubeweft.model.references import ObjectKey
 
 MOST_NAMES = 8  # in one line; the JSON form has them all
-OWNER_ROLES = {"Parent": "owner", "Child": "owns"}
-ARROWS = {"Parent": "↑", "Peer": "↔", "Child": "↓"}
 ROLE_ORDER = " ".join(ARROWS)
 
 
@@ -41,17 +40,9 @@ def _names(what: str, keys: Sequence[ObjectKey], node: Node, pen: Pen) -> Text:
     return pen.write((what, "dim"), (", ".join(names), "cyan"), (f" and {more} more" if more else "", "dim"))
 
 
-def name_of(key: ObjectKey, seen_from: ObjectKey, pen: Pen) -> str:
-    """``node/n1``, ``configmap/c in kube-system``, ``[member-1] pod/p``: with what differs from where one looks from."""
-    kind = pen.kinds.get((key.group, key.resource), "").lower() or group_resource(key.group, key.resource)
-    cluster = f"[{key.cluster}] " if key.cluster != seen_from.cluster else ""
-    namespace = f" in {key.namespace}" if key.namespace and key.namespace != seen_from.namespace else ""
-    return f"{cluster}{kind}/{key.name}{namespace}"
-
-
 def _owner(link: Fact, pen: Pen) -> Text:
     target = link_target(link.span)
-    cluster = f"[{target.cluster}] " if target.cluster != link.span.key.cluster else ""
+    cluster = f"[{pen.cluster(target.cluster)}] " if target.cluster != link.span.key.cluster else ""
     return pen.write(
         (f"{OWNER_ROLES.get(link.text(v.LINK_ROLE), 'peer')}: ", "dim"),
         (f"{cluster}{target}", "cyan"),

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from kubeweft.display.link_wording import word_linkers, word_links
-from kubeweft.display.trees import FOREVER, Fact, Life, Node, Tree, is_whole_second
-from kubeweft.display.wording import Pen, word_fact, word_life, word_object
+from kubeweft.display.made import has_lives_apart, true_start
+from kubeweft.display.pens import Pen
+from kubeweft.display.trees import FOREVER, Fact, Life, Node, Tree
+from kubeweft.display.wording import is_detail, word_fact, word_life, word_object
+from kubeweft.model import vocabulary as v
 from kubeweft.model.windows import NANOSECONDS
 
 BRANCH, LAST_BRANCH, LINE, BLANK = "├─ ", "└─ ", "│  ", "   "
@@ -86,7 +89,7 @@ def _lifetime(node: Node) -> tuple[int, int]:
 
 
 def _parts(node: Node) -> Sequence[_Part]:
-    if len(node.lives) < 2:
+    if not has_lives_apart(node):
         return (*node.facts, *node.children)
     lives = [
         _LifeOf(life, index + 1, tuple([f for f in node.facts if f.life == index]))
@@ -95,12 +98,14 @@ def _parts(node: Node) -> Sequence[_Part]:
     return (*lives, *node.children)
 
 
-def _branches(parts: Sequence[_Part], node: Node, rest: str, pen: Pen) -> Iterator[Row]:
+def _branches(
+    parts: Sequence[_Part], node: Node, rest: str, pen: Pen, *, of: Fact | None = None
+) -> Iterator[Row]:
     for index, part in enumerate(parts):
         is_last = index == len(parts) - 1
         guide, under = rest + (LAST_BRANCH if is_last else BRANCH), rest + (BLANK if is_last else LINE)
         if isinstance(part, Fact):
-            yield from _fact_rows(part, node, guide, under, pen)
+            yield from _fact_rows(part, node, (guide, under), pen, of=of)
         elif isinstance(part, Node):
             yield from _node_rows(part, guide, under, pen)
         elif isinstance(part, _Linked):
@@ -134,19 +139,33 @@ def _life_rows(part: _LifeOf, node: Node, guide: str, rest: str, pen: Pen) -> It
     yield from _branches(part.facts, node, rest, pen)
 
 
-def _fact_rows(fact: Fact, node: Node, guide: str, rest: str, pen: Pen) -> Iterator[Row]:
-    wording = word_fact(fact, node, pen)
-    below = [] if fact.folds else [child for child in fact.children if child.span.source != "change"]
+def _fact_rows(
+    fact: Fact, node: Node, guides: tuple[str, str], pen: Pen, *, of: Fact | None
+) -> Iterator[Row]:
+    guide, rest = guides
+    wording = word_fact(fact, node, pen, under=of)
+    below = [child for child in fact.children if not is_detail(child, fact)]
     under = rest + (LINE if below else BLANK)
+    begin = true_start(fact)
     yield Row(
         wording.headline,
         guide,
         under,
-        time=fact.start,
-        whole_second=is_whole_second(fact) or (fact.folds == "series" and fact.start % NANOSECONDS == 0),
+        time=begin,
+        whole_second=begin % NANOSECONDS == 0 and _tells_seconds(fact),
         bar=(fact.start, fact.end),
         style=wording.style,
     )
     for detail in wording.details:
         yield Row(detail, under, under + BLANK)
-    yield from _branches(below, node, rest, pen)
+    yield from _branches(below, node, rest, pen, of=fact)
+
+
+def _tells_seconds(fact: Fact) -> bool:
+    """Whether no more than the second is known of when the fact began."""
+    source = fact.span.source
+    if source == "event":
+        return fact.folds == "series" or fact.span.start == fact.span.end
+    if source == "change":
+        return fact.text(v.TIME_SOURCE) in ("object", "")
+    return source in ("object", "group")

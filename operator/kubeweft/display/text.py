@@ -14,25 +14,17 @@ from rich.console import Console
 from rich.text import Text
 
 from kubeweft.display.axis import CLOCK_WIDTH, Axis, clock, day, duration, zone_name
+from kubeweft.display.left_out_wording import words_of
+from kubeweft.display.pens import Pen, pen_of
 from kubeweft.display.rows import Row, tree_rows
 from kubeweft.display.searching import Found
 from kubeweft.display.trees import Tree, Truncation, facts_of, nodes_of, shown_nodes
-from kubeweft.display.wording import Pen
 
 WIDE = 120
 TEXT_WIDTH = 100  # what is beyond is for the bar, within limits
 NARROWEST_BAR, WIDEST_BAR = 20, 40
 NARROWEST_TEXT = 24
 TIME_WIDTH = CLOCK_WIDTH + 2
-LEFT_OUT = {
-    "objects": "objects owned by",
-    "depth": "deeper objects under",
-    "windows": "older windows of",
-    "linked": "objects linked with",
-    "linked_read": "objects linked with",
-    "facts": "facts of",
-    "linked_facts": "facts of objects linked with",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +84,11 @@ def write_found(found: Found, console: Console, *, zone: tzinfo = UTC) -> None:
 
 def _sheet(console: Console, zone: tzinfo, tree: Tree | None = None) -> _Sheet:
     is_terminal = console.is_terminal
-    pen = Pen(
-        zone=zone,
-        ascii_only=console.options.ascii_only,
-        brief=is_terminal,
-        several_clusters=tree is not None and len({node.key.cluster for node in shown_nodes(tree)}) > 1,
-        kinds=tree.kinds if tree else {},
-    )
-    if tree is None or not is_terminal or console.width < WIDE:
+    ascii_only = console.options.ascii_only
+    if tree is None:
+        return _Sheet(console, Pen(zone=zone, ascii_only=ascii_only, brief=is_terminal), is_terminal)
+    pen = pen_of(tree, zone=zone, ascii_only=ascii_only, brief=is_terminal)
+    if not is_terminal or console.width < WIDE:
         return _Sheet(console, pen, is_terminal)
     bar_width = min(max(console.width - TEXT_WIDTH, NARROWEST_BAR), WIDEST_BAR)
     return _Sheet(console, pen, is_terminal, Axis(tree.start, tree.end, bar_width))
@@ -107,16 +96,18 @@ def _sheet(console: Console, zone: tzinfo, tree: Tree | None = None) -> _Sheet:
 
 def _head(tree: Tree, pen: Pen) -> Iterator[Text]:
     root = tree.root
-    nodes = list(nodes_of(root))
-    facts = sum(1 for node in shown_nodes(tree) for _ in facts_of(node.facts))
+    spans = [fact.span for node in shown_nodes(tree) for fact in facts_of(node.facts)]
+    facts = sum(1 for span in spans if span.source not in ("object", "group", "link"))
+    beside = {node.key for node in tree.linked}
+    objects = {node.key for node in nodes_of(root)} | {span.key for span in spans if span.key.name} - beside
     title = pen.write(
         (f"{root.kind or root.key.resource} ", "bold cyan"),
         (f"{root.key.namespace}/" if root.key.namespace else "", "cyan"),
         (root.key.name, "bold"),
-        (f"  in cluster {root.key.cluster}", "dim"),
+        (f"  in cluster {pen.cluster(root.key.cluster)}", "dim"),
     )
     yield title
-    counts = [_count(len(nodes), "object"), _count(facts, "fact"), _count(len(root.windows), "window")]
+    counts = [_count(len(objects), "object"), _count(facts, "fact"), _count(len(root.windows), "window")]
     if tree.linked:
         counts.insert(1, f"{len(tree.linked)} linked")
     took = duration(root.end - root.start) if root.end > root.start else "a moment"
@@ -138,9 +129,10 @@ def _foot(tree: Tree, pen: Pen) -> Iterator[Text]:
 
 
 def _cut(cut: Truncation) -> str:
-    what = LEFT_OUT.get(cut.what, f"{cut.what} of")
+    if cut.what == "extension":
+        return f"! {words_of(cut)} are missing: {cut.hint}"
     done = "looked into" if cut.what == "linked_read" else "shown"
-    return f"! {cut.more} more {what} {cut.of} not {done} (limit: {cut.shown} {done}): {cut.hint}"
+    return f"! {words_of(cut)} not {done} (limit: {cut.shown} {done}): {cut.hint}"
 
 
 def _laid_out(row: Row, sheet: _Sheet) -> Iterator[Text]:

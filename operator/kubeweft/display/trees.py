@@ -7,12 +7,14 @@ times it is shown with. Steps never change a tree, they make a new one.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan
+from kubeweft.model.plan import NAMESPACES
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import NANOSECONDS
@@ -60,11 +62,20 @@ class Fact:
 
     def text(self, name: str) -> str:
         """An attribute as text, empty where it is missing."""
-        return text_of(self.span, name)
+        value = self.span.attributes.get(name, "")
+        return value if value.__class__ is str else str(value)
 
     def number(self, name: str) -> int:
         """An attribute as a whole number, 0 where it is missing or none."""
         return number_of(self.span, name)
+
+    def moved(self, start: int, end: int) -> Fact:
+        """The fact at another time. (Three times as fast as ``dataclasses.replace``, which counts in large trees.)"""
+        return Fact(self.span, start, end, self.children, self.folds, self.life, self.rules, self.label)
+
+    def holding(self, children: tuple[Fact, ...]) -> Fact:
+        """The fact with these under it."""
+        return Fact(self.span, self.start, self.end, children, self.folds, self.life, self.rules, self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +131,17 @@ class Linking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truncation:
-    """Something left out on purpose: ``more`` of it, around ``of``, beside the ``shown``; ``hint`` says how to see it."""
+    """Something left out on purpose: ``more`` of it, around ``of``, beside the ``shown``; ``hint`` says how to see it.
+
+    Where it is objects, ``kinds`` tells how many there are of each kind, most first.
+    """
 
     what: str
     of: str
     shown: int
     more: int
     hint: str
+    kinds: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,13 +180,14 @@ Step = Callable[[Tree], Tree]
 
 def fact_of(span: Span) -> Fact:
     """A span as a fact, at the time it was stored with."""
-    return Fact(span=span, start=span.start, end=max(span.start, span.end))
+    start, end = span.start, span.end
+    return Fact(span, start, max(start, end))
 
 
 def text_of(span: Span, name: str) -> str:
     """An attribute as text, empty where it is missing."""
     value = span.attributes.get(name, "")
-    return value if isinstance(value, str) else str(value)
+    return value if value.__class__ is str else str(value)
 
 
 def number_of(span: Span, name: str) -> int:
@@ -216,6 +232,17 @@ def link_target(link: Span) -> ObjectKey:
     )
 
 
+def namespace_of(key: ObjectKey) -> ObjectKey | None:
+    """The Namespace that an object is in, None for what is in none."""
+    return ObjectKey(key.cluster, *NAMESPACES, "", key.namespace) if key.namespace else None
+
+
+def is_of_namespace(fact: Fact, key: ObjectKey) -> bool:
+    """Whether a fact is not of the object of this key (or of one beside it), but of a Namespace around it."""
+    own = fact.span.key
+    return bool(own.name) and (own.group, own.resource) == NAMESPACES != (key.group, key.resource)
+
+
 def is_owner_link(link: Fact | Span) -> bool:
     """Whether a link is an owner reference, at either end."""
     span = link.span if isinstance(link, Fact) else link
@@ -227,7 +254,8 @@ def each_node(tree: Tree, change: Callable[[Node], Node]) -> Tree:
 
     def visit(node: Node) -> Node:
         children = tuple([visit(child) for child in node.children])
-        return change(dataclasses.replace(node, children=children) if children else node)
+        same = all(map(operator.is_, children, node.children))
+        return change(node if same else dataclasses.replace(node, children=children))
 
     return dataclasses.replace(
         tree, root=visit(tree.root), linked=tuple([visit(node) for node in tree.linked])

@@ -149,14 +149,14 @@ def test_reads_grow_with_the_objects_shown_not_with_what_is_stored() -> None:
         others = [request(key("configmaps", f"other-{n}"), "patch", "10:00:00.000") for n in range(stored)]
         reader = MemoryReader(weave(*pods(shown), *others))
         assemble(reader, RS)
-        return dict(reader.calls)
+        return dict(reader.calls) | {"objects": reader.questions}
 
     few = reads(stored=0, shown=10)
     assert reads(stored=300, shown=10) == few
-    assert few["spans_of"] == 2, "one for each level"
-    more = reads(stored=0, shown=20)
-    assert more["spans_of"] == few["spans_of"]
-    assert more["windows_of"] - few["windows_of"] == 10
+    assert few == {"windows_of_many": 3, "spans_of": 2, "objects": 15}, (
+        "a level at a time, and four whole types"
+    )
+    assert reads(stored=0, shown=20) == few | {"objects": 25}
 
 
 def test_reads_of_peers_grow_with_those_looked_into_not_with_what_is_linked_with_them() -> None:
@@ -173,12 +173,12 @@ def test_reads_of_peers_grow_with_those_looked_into_not_with_what_is_linked_with
         )  # fmt: skip
         tree = assemble(reader, RS, limits=Limits(linked_read=read))
         assert len(tree.linked) == min(peers, read)
-        return dict(reader.calls)
+        return dict(reader.calls) | {"objects": reader.questions}
 
     few = reads(peers=4)
     assert few["spans_of"] == 3, "one for each level, one for all peers"
     assert reads(peers=4, strangers=200) == few
-    assert reads(peers=14)["windows_of"] - few["windows_of"] == 10
+    assert reads(peers=14) == few | {"objects": few["objects"] + 10}
     assert reads(peers=60, read=4) == few
     assert reads(peers=14, busy=0)["spans_of"] == 2, "windows that tell of links only are not read"
 

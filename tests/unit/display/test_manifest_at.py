@@ -153,6 +153,15 @@ def test_a_large_step_bridges_a_missing_small_one() -> None:
     assert replicas_at("10:09:00", added(), step(2, 3, "10:02:00"), step(1, 3, "10:02:00")) == 3
 
 
+def test_a_change_of_nothing_that_is_kept_has_no_patch_and_is_no_gap() -> None:
+    """Only managedFields differed, or what policies ignore."""
+    touched = change(IT, "Modified", "10:00:30", uid=ME, old="1", version="15")
+    later = change(
+        IT, "Modified", "10:01:00", uid=ME, old="15", version="20", patch=changes.diff(state(1), state(20))
+    )
+    assert replicas_at("10:02:00", added(), touched, later) == 20
+
+
 def test_a_patch_that_does_not_fit_is_no_guess_either() -> None:
     wrong = change(
         IT, "Modified", "10:01:00", uid=ME, old="1", version="2", patch=[{"op": "remove", "path": "/no/such"}]

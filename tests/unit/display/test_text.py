@@ -380,7 +380,7 @@ def test_limits_of_linked_objects_are_shown() -> None:
         limits=Limits(linked=2, linked_facts=1, linked_read=4),
     )
     assert [line.split(":")[0] for line in piped(tree).splitlines()[-3:]] == [
-        "! 2 more objects linked with configmaps/default/it not looked into (limit",
+        "! 2 more Nodes linked with configmaps/default/it not looked into (limit",
         "! 2 more objects linked with configmaps/default/it not shown (limit",
         "! 4 more facts of objects linked with configmaps/default/it not shown (limit",
     ]
@@ -394,7 +394,7 @@ def test_limits_are_shown() -> None:
     ]
     tree = read_story(MemoryReader(weave(*pods)), rs, limits=Limits(objects=4))
     assert piped(tree).splitlines()[-1] == (
-        "! 4 more objects owned by replicasets.apps/default/rs not shown (limit: 3 shown):"
+        "! 4 more Pods owned by replicasets.apps/default/rs not shown (limit: 3 shown):"
         " narrow the time with --since and --until, or show one of its objects"
     )
 

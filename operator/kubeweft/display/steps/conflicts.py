@@ -3,36 +3,63 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
-from kubeweft.display.trees import Fact, Node, Tree, each_node
+from kubeweft.display.changing import each_list
+from kubeweft.display.gathering import CONFLICT
+from kubeweft.display.trees import Fact, Tree
 from kubeweft.model import vocabulary as v
-
-CONFLICT = 409
 
 
 def group_conflicts(tree: Tree) -> Tree:
     """The first of several conflicts against one version has the others under it and lasts until the last."""
-    return each_node(tree, _group)
+    return each_list(tree, fold_conflicts)
 
 
-def _group(node: Node) -> Node:
-    storms: dict[str, list[Fact]] = {}
-    for fact in node.facts:
-        if _is_conflict(fact):
-            storms.setdefault(fact.text(v.REQUEST_BASE_VERSION), []).append(fact)
-    if all(len(facts) == 1 for facts in storms.values()):
-        return node
-    kept = [fact for fact in node.facts if not _is_conflict(fact)]
-    kept.extend(_storm(facts) for facts in storms.values())
-    return dataclasses.replace(node, facts=tuple(kept))
+def fold_conflicts(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    """The same for a list of facts, maybe of several objects; a storm stands where its first conflict stood."""
+    storms: dict[tuple[object, str], list[Fact]] = {}
+    for fact in facts:
+        if is_conflict(fact):
+            storms.setdefault(_against(fact), []).append(fact)
+    if all(len(conflicts) == 1 for conflicts in storms.values()):
+        return tuple(facts)
+    kept = []
+    for fact in facts:
+        if not is_conflict(fact):
+            kept.append(fact)
+        elif conflicts := storms.pop(_against(fact), None):
+            kept.append(_storm(conflicts))
+    return tuple(kept)
 
 
-def _is_conflict(fact: Fact) -> bool:
+def unfold_conflicts(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    """Storms taken apart again into the requests that they are made of."""
+    if not any(fact.folds == "conflicts" for fact in facts):
+        return tuple(facts)
+    apart: list[Fact] = []
+    for fact in facts:
+        if fact.folds != "conflicts":
+            apart.append(fact)
+        else:
+            first = dataclasses.replace(
+                fact, end=max(fact.start, fact.start + fact.span.end - fact.span.start), children=(), folds=""
+            )
+            apart.extend((first, *fact.children))
+    return tuple(apart)
+
+
+def is_conflict(fact: Fact) -> bool:
+    """Whether a request was refused because the object had changed since the client read it."""
     return (
         fact.span.source == "request"
         and fact.number(v.CODE) == CONFLICT
         and bool(fact.text(v.REQUEST_BASE_VERSION))
     )
+
+
+def _against(fact: Fact) -> tuple[object, str]:
+    return fact.span.key, fact.text(v.REQUEST_BASE_VERSION)
 
 
 def _storm(facts: list[Fact]) -> Fact:

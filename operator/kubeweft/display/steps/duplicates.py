@@ -15,7 +15,14 @@ from kubeweft.model import vocabulary as v
 
 def fold_duplicates(tree: Tree) -> Tree:
     """Every span ID once per object (the earliest), and no step that smaller steps explain."""
-    return each_node(tree, lambda node: dataclasses.replace(node, facts=_fold(node), links=_once(node.links)))
+    return each_node(tree, _fold_node)
+
+
+def _fold_node(node: Node) -> Node:
+    facts, links = _fold(node), _once(node.links)
+    if len(facts) == len(node.facts) and len(links) == len(node.links):
+        return node
+    return dataclasses.replace(node, facts=facts, links=links)
 
 
 def _fold(node: Node) -> tuple[Fact, ...]:

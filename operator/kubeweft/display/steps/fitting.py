@@ -39,6 +39,8 @@ def _place(node: Node, *, owner: Node) -> Node:
         if _has_time(node) or node is owner
         else dataclasses.replace(node, start=owner.start, end=owner.start)
     )
+    if not node.children and not node.links and not node.via:
+        return placed
     children = [_place(child, owner=placed) for child in node.children]
     return dataclasses.replace(
         placed,
@@ -50,4 +52,4 @@ def _place(node: Node, *, owner: Node) -> Node:
 
 def _moved(links: tuple[Fact, ...], time: int) -> tuple[Fact, ...]:
     """Links have no time of their own: they lie where their object begins."""
-    return tuple([dataclasses.replace(link, start=time, end=time) for link in links])
+    return tuple([link.moved(time, time) for link in links])

@@ -38,10 +38,8 @@ def choose_linked(tree: Tree) -> Tree:
     if tree.linking.mode in ("none", "names"):
         root = _without_names(tree.root) if tree.linking.mode == "none" else tree.root
         return dataclasses.replace(tree, root=root, linked=())
-    links: dict[ObjectKey, list[Fact]] = {}
-    for link in [link for node in nodes_of(tree.root) for link in node.links if not is_owner_link(link)]:
-        links.setdefault(link_target(link.span), []).append(link)
-    wanted = [dataclasses.replace(n, via=tuple(links[n.key])) for n in tree.linked if n.key in links]
+    links = _links_to(tree)
+    wanted = [dataclasses.replace(n, via=links[n.key]) for n in tree.linked if n.key in links]
     if tree.linking.mode == "auto":
         wanted = [node for node in wanted if any(map(is_of_interest, node.facts))]
     wanted.sort(key=lambda node: (not any(map(is_of_interest, node.facts)), not node.facts))
@@ -52,6 +50,18 @@ def choose_linked(tree: Tree) -> Tree:
         linked=tuple(sorted(cut, key=lambda node: (_first(node), node.key))),
         truncated=(*tree.truncated, *_truncations(tree, shown, cut, left_out)),
     )
+
+
+def _links_to(tree: Tree) -> dict[ObjectKey, tuple[Fact, ...]]:
+    """The links by which objects stand beside the tree: those of rules, or else, where a selection says so, owners'."""
+    beside = {node.key for node in tree.linked}
+    links: dict[ObjectKey, list[Fact]] = {}
+    for link in [link for node in nodes_of(tree.root) for link in node.links]:
+        target = link_target(link.span)
+        if target in beside:
+            links.setdefault(target, []).append(link)
+    by_rules = {target: [link for link in all_ if not is_owner_link(link)] for target, all_ in links.items()}
+    return {target: tuple(by_rules[target] or all_) for target, all_ in links.items()}
 
 
 def is_of_interest(fact: Fact) -> bool:

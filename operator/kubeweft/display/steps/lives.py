@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kubeweft.display.trees import Fact, Life, Node, Tree, each_node, succeeded
+from kubeweft.display.trees import Fact, Life, Node, Tree, each_node, is_of_namespace, succeeded
 from kubeweft.model import vocabulary as v
 from kubeweft.model.timestamps import parse_timestamp
 from kubeweft.model.windows import NANOSECONDS
@@ -37,55 +37,63 @@ def split_lives(tree: Tree) -> Tree:
 
 
 def _split(node: Node) -> Node:
+    told = [(fact, [] if is_of_namespace(fact, node.key) else _uids(fact)) for fact in node.facts]
     witnesses: dict[str, list[Fact]] = {}
-    for fact in node.facts:
-        for uid in dict.fromkeys(_uids(fact)):
+    for fact, uids in told:
+        for uid in uids:
             witnesses.setdefault(uid, []).append(fact)
-    if not witnesses:
-        return dataclasses.replace(node, lives=(Life(uid=""),))
+    if len(witnesses) < 2:
+        only = [_life(uid, facts) for uid, facts in witnesses.items()] or [Life(uid="")]
+        return dataclasses.replace(node, lives=tuple(only))
     lives = sorted(
         [(_life(uid, facts), min(f.start for f in facts)) for uid, facts in witnesses.items()],
         key=lambda known: (known[1] if known[0].created is None else known[0].created, known[0].uid),
     )
     number = {life.uid: index for index, (life, _) in enumerate(lives)}
     begins = [first if life.created is None else min(life.created, first) for life, first in lives]
-    facts = [dataclasses.replace(f, life=_life_of(f, number, begins)) for f in node.facts]
+    facts = [_in_life(fact, number[uids[0]] if uids else _life_at(fact.start, begins)) for fact, uids in told]
     return dataclasses.replace(node, facts=tuple(facts), lives=tuple([life for life, _ in lives]))
 
 
-def _uids(fact: Fact) -> Iterable[str]:
+def _in_life(fact: Fact, life: int) -> Fact:
+    return fact if fact.life == life else dataclasses.replace(fact, life=life)
+
+
+def _uids(fact: Fact) -> list[str]:
     """The UIDs of which a fact is a witness: its own, and those of what stands under it."""
+    uids: list[str] = []
     for part in (fact, *fact.children):
         uid = part.text(v.UID)
-        if uid and (part.span.source != "event" or UUID.fullmatch(uid)):
-            yield uid
+        if uid and uid not in uids and (part.span.source != "event" or UUID.fullmatch(uid)):
+            uids.append(uid)
+    return uids
 
 
-def _life_of(fact: Fact, number: dict[str, int], begins: list[int]) -> int:
-    for uid in _uids(fact):
-        return number[uid]
-    moment = fact.start if fact.start % NANOSECONDS else fact.start + NANOSECONDS - 1
-    return max([0, *(i for i, begin in enumerate(begins) if begin <= moment)])
+def _life_at(time: int, begins: list[int]) -> int:
+    """The life of something that carries no UID: the last that had begun when, or in the second in which, it was."""
+    moment = time if time % NANOSECONDS else time + NANOSECONDS - 1
+    return max([0, *(index for index, begin in enumerate(begins) if begin <= moment)])
 
 
 def _life(uid: str, facts: Iterable[Fact]) -> Life:
-    created: int | None = None
-    asked: int | None = None
-    told: int | None = None
-    deleted: int | None = None
+    """From the first that tells of its creation, in whatever order facts are, to the last that tells of its end."""
+    created: list[int] = []
+    asked: list[int] = []
+    told: list[int] = []
+    deleted: list[int] = []
     for fact in _with_children(facts):
-        change_type = fact.text(v.CHANGE_TYPE)
-        if change_type == "Added":
-            created = fact.start
-        elif change_type == "Deleted":
-            deleted = fact.start
-        if change_type and fact.span.body and told is None:
-            told = _creation_time(fact.span.body)
-        if fact.text(v.VERB) == "create" and not fact.text(v.SUBRESOURCE) and succeeded(fact.span):
-            asked = fact.start
-    return Life(
-        uid=uid, created=next((t for t in (created, asked, told) if t is not None), None), deleted=deleted
-    )
+        if fact.span.source == "change":
+            change_type = fact.text(v.CHANGE_TYPE)
+            if change_type == "Added":
+                created.append(fact.start)
+            elif change_type == "Deleted":
+                deleted.append(fact.start)
+            if fact.span.body and not told and (time := _creation_time(fact.span.body)):
+                told.append(time)  # every body tells the same
+        elif fact.text(v.VERB) == "create" and not fact.text(v.SUBRESOURCE) and succeeded(fact.span):
+            asked.append(fact.start)
+    first = next((min(times) for times in (created, asked, told) if times), None)
+    return Life(uid=uid, created=first, deleted=max(deleted, default=None))
 
 
 def _with_children(facts: Iterable[Fact]) -> Iterable[Fact]:

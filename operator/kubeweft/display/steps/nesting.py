@@ -11,7 +11,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from kubeweft.display.trees import Fact, Node, Tree, each_node, succeeded, text_of
+from kubeweft.display.trees import (
+    Fact,
+    Node,
+    Tree,
+    each_node,
+    fact_of,
+    latest_end,
+    succeeded,
+    text_of,
+    version_number,
+)
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import NANOSECONDS
@@ -36,6 +46,7 @@ def find_writers(spans: Iterable[Span]) -> dict[bytes, Span]:
     changes = [s for s in stored if s.source == "change" and text_of(s, v.CHANGE_TYPE) != "Sighting"]
     writers = _by_version(requests, changes)
     _add_status_answers(requests, [c for c in changes if c.span_id not in writers], writers)
+    _add_last_finalizers(requests, changes, writers)
     _add_first_halves(changes, writers)
     return writers
 
@@ -48,10 +59,10 @@ def _nest(node: Node) -> Node:
     for fact in node.facts:
         writer = writers.get(fact.span.span_id)
         if writer is not None:
-            moved = dataclasses.replace(fact, start=writer.start, end=max(writer.start, writer.end))
+            moved = fact.moved(writer.start, max(writer.start, writer.end))
             caused.setdefault(writer.span_id, []).append(moved)
     facts = [
-        dataclasses.replace(fact, children=(*fact.children, *caused.get(fact.span.span_id, ())))
+        fact.holding((*fact.children, *caused[fact.span.span_id])) if fact.span.span_id in caused else fact
         for fact in node.facts
         if fact.span.span_id not in writers
     ]
@@ -68,8 +79,12 @@ def _by_version(requests: Sequence[Span], changes: Sequence[Span]) -> dict[bytes
         uid, version = text_of(request, v.UID), text_of(request, v.RESOURCE_VERSION)
         if uid and version and version != text_of(request, v.REQUEST_BASE_VERSION):  # else it changed nothing
             first.setdefault((uid, version), request)
-    joined = {c.span_id: first.get((text_of(c, v.UID), text_of(c, v.RESOURCE_VERSION))) for c in changes}
-    return {change: request for change, request in joined.items() if request is not None}
+    joined: dict[bytes, Span] = {}
+    for change in changes if first else ():
+        writer = first.get((text_of(change, v.UID), text_of(change, v.RESOURCE_VERSION)))
+        if writer is not None:
+            joined[change.span_id] = writer
+    return joined
 
 
 def _add_status_answers(
@@ -86,16 +101,52 @@ def _add_status_answers(
             free.remove(change)
 
 
-def _add_first_halves(changes: Sequence[Span], writers: dict[bytes, Span]) -> None:
-    """A delete that ends a grace period is two versions, one that sets the period to 0 and the removal itself.
+def _add_last_finalizers(
+    requests: Sequence[Span], changes: Sequence[Span], writers: dict[bytes, Span]
+) -> None:
+    """Who takes the last finalizer away removes the object, and is answered with the version that it had before
+    (``deleteWithoutFinalizers`` in k8s.io/apiserver/pkg/registry/generic/registry/store.go)."""
+    removals = [c for c in changes if _is(c, "Deleted") and c.span_id not in writers]
+    busy = {writer.span_id for writer in writers.values()} if removals else set()
+    for removal in removals:
+        before = text_of(removal, v.UID), text_of(removal, v.OLD_VERSION)
+        asked = [
+            r
+            for r in requests
+            if text_of(r, v.VERB) in ("update", "patch")
+            and (text_of(r, v.UID), text_of(r, v.RESOURCE_VERSION)) == before
+            and r.span_id not in busy
+            and _distance(removal, r) <= TOLERANCE
+        ]
+        if asked:
+            writers[removal.span_id] = asked[-1]
 
-    The answer tells only the second (``BeforeDelete`` in k8s.io/apiserver/pkg/registry/rest/delete.go).
+
+def _add_first_halves(changes: Sequence[Span], writers: dict[bytes, Span]) -> None:
+    """Some requests make two versions, and only the second is joined with them so far.
+
+    A delete that ends a grace period sets the period to 0 and then removes the object (``BeforeDelete`` in
+    k8s.io/apiserver/pkg/registry/rest/delete.go). An eviction tells of itself in the Pod's conditions and then deletes
+    it (``addConditionAndDeletePod`` in kubernetes/pkg/registry/core/pod/storage/eviction.go).
     """
+    seconds = [c for c in changes if c.span_id in writers and _is_second_half(c, writers[c.span_id])]
+    if not seconds:
+        return
     by_version = {(text_of(c, v.UID), text_of(c, v.RESOURCE_VERSION)): c for c in changes}
-    for removal in [c for c in changes if _is(c, "Deleted") and c.span_id in writers]:
-        first = by_version.get((text_of(removal, v.UID), text_of(removal, v.OLD_VERSION)))
-        if first is not None and first.span_id not in writers and _ends_grace_period(first):
-            writers[first.span_id] = writers[removal.span_id]
+    for second in seconds:
+        first = by_version.get((text_of(second, v.UID), text_of(second, v.OLD_VERSION)))
+        if first is None or first.span_id in writers:
+            continue
+        if _ends_grace_period(first) if _is(second, "Deleted") else _tells_of_eviction(first):
+            writers[first.span_id] = writers[second.span_id]
+
+
+def _is_second_half(change: Span, writer: Span) -> bool:
+    return _is(change, "Deleted") or text_of(writer, v.SUBRESOURCE) == "eviction"
+
+
+def _tells_of_eviction(change: Span) -> bool:
+    return "DisruptionTarget" in text_of(change, v.PATCH) or "DisruptionTarget" in text_of(change, v.WORDS)
 
 
 def _ends_grace_period(change: Span) -> bool:
@@ -109,7 +160,12 @@ def _caused_by(request: Span, changes: Sequence[Span]) -> Span | None:
         return next((c for c in changes if uid and text_of(c, v.UID) == uid and _is(c, "Deleted")), None)
     path = SET_BY.get(subresource, "")
     near = [c for c in changes if path and _fits(c, uid, path) and _distance(c, request) <= TOLERANCE]
-    return min(near, key=lambda c: (_distance(c, request), c.span_id), default=None)
+    return min(near, key=lambda c: (_distance(c, request), *_order(c)), default=None)
+
+
+def _order(change: Span) -> tuple[int, bytes]:
+    """Of changes within one second, of which no more is known, the lower version was first."""
+    return version_number(text_of(change, v.RESOURCE_VERSION)), change.span_id
 
 
 def _fits(change: Span, uid: str, path: str) -> bool:
@@ -128,4 +184,4 @@ def _is(change: Span, change_type: str) -> bool:
 
 
 def _distance(change: Span, request: Span) -> int:
-    return max(request.start - change.start, change.start - request.end, 0)
+    return max(request.start - latest_end(fact_of(change)), change.start - request.end, 0)

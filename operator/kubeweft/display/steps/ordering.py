@@ -9,7 +9,9 @@ places it within its second; where it does not, the Event at least never stands 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
+from kubeweft.display.made import changes_made
 from kubeweft.display.trees import Fact, Node, Tree, each_node, is_whole_second, succeeded, version_number
 from kubeweft.model import vocabulary as v
 from kubeweft.model.windows import NANOSECONDS
@@ -22,38 +24,42 @@ def order_facts(tree: Tree) -> Tree:
     return each_node(tree, _order)
 
 
+def ordered(node: Node) -> list[tuple[int, Fact]]:
+    """The facts of one object in order, each with the time by which it has its place."""
+    versions = [version_of(fact) for fact in node.facts]
+    times = _order_times(node, versions)
+    places = [
+        (fact.life, time, version, SOURCE_RANK.get(fact.span.source, 9), fact.span.key, fact.span.span_id)
+        for fact, time, version in zip(node.facts, times, versions, strict=True)
+    ]
+    return [(times[index], node.facts[index]) for index in sorted(range(len(places)), key=places.__getitem__)]
+
+
 def _order(node: Node) -> Node:
-    times = _order_times(node)
-    facts = sorted(
-        node.facts,
-        key=lambda f: (
-            f.life,
-            times[f.span.span_id],
-            _version(f),
-            SOURCE_RANK.get(f.span.source, 9),
-            f.span.span_id,
-        ),
-    )
-    nested = [dataclasses.replace(f, children=_order_nested(f)) if len(f.children) > 1 else f for f in facts]
-    return dataclasses.replace(
-        node, facts=tuple(nested), children=tuple(sorted(node.children, key=lambda c: (_first(c), c.key)))
-    )
+    nested = [f.holding(_order_nested(f)) if len(f.children) > 1 else f for _, f in ordered(node)]
+    children = sorted(node.children, key=lambda child: (_first(child), child.key))
+    return dataclasses.replace(node, facts=tuple(nested), children=tuple(children))
 
 
-def _order_times(node: Node) -> dict[bytes, int]:
+def _order_times(node: Node, versions: Sequence[int]) -> list[int]:
     """The time by which each fact is ordered: its own, but later where other facts show that it must be."""
-    times = {fact.span.span_id: fact.start for fact in node.facts}
+    times = [fact.start for fact in node.facts]
     reached: dict[int, int] = {}
-    versioned = [fact for fact in node.facts if _version(fact) >= 0]
-    for fact in sorted(versioned, key=lambda f: (f.life, _version(f))):
-        after = reached.get(fact.life, 0)
-        reached[fact.life] = max(after, fact.start)
+    versioned = [
+        (fact.life, version, fact.start, fact.span.span_id, index)
+        for index, (fact, version) in enumerate(zip(node.facts, versions, strict=True))
+        if version >= 0
+    ]
+    for life, _, _, _, index in sorted(versioned):
+        fact = node.facts[index]
+        after = reached.get(life, 0)
+        reached[life] = max(after, fact.start)
         if is_whole_second(fact):
-            times[fact.span.span_id] = reached[fact.life]
-    for fact in node.facts:
+            times[index] = reached[life]
+    for index, fact in enumerate(node.facts):
         if fact.span.source == "event" and is_whole_second(_first_state(fact)):
             created = node.lives[fact.life].created if fact.life < len(node.lives) else None
-            times[fact.span.span_id] = _time_of_event(fact, created or 0)
+            times[index] = _time_of_event(fact, created or 0)
     return times
 
 
@@ -74,14 +80,13 @@ def _made(event_name: str) -> int:
 
 def _first_state(event: Fact) -> Fact:
     """A merged series lasts until its last state; what is known of its beginning is known of its first."""
-    return dataclasses.replace(event, end=event.start) if event.folds == "series" else event
+    return event.moved(event.start, event.start) if event.folds == "series" else event
 
 
-def _version(fact: Fact) -> int:
+def version_of(fact: Fact) -> int:
+    """The version that a fact led to: of a request, that of its last change; -1 where none is known."""
     if fact.span.source == "request":
-        caused = [
-            version_number(c.text(v.RESOURCE_VERSION)) for c in fact.children if c.span.source == "change"
-        ]
+        caused = [version_number(change.text(v.RESOURCE_VERSION)) for change in changes_made(fact)]
         if caused:
             return max(caused)
         return version_number(fact.text(v.RESOURCE_VERSION)) if succeeded(fact.span) else -1
@@ -91,7 +96,7 @@ def _version(fact: Fact) -> int:
 def _order_nested(fact: Fact) -> tuple[Fact, ...]:
     if fact.folds:
         return fact.children  # these have an order of their own
-    return tuple(sorted(fact.children, key=lambda c: (c.start, _version(c), c.span.span_id)))
+    return tuple(sorted(fact.children, key=lambda c: (c.start, version_of(c), c.span.span_id)))
 
 
 def _first(node: Node) -> tuple[int, int]:

@@ -18,6 +18,8 @@ def hide_known_sightings(tree: Tree) -> Tree:
 
 
 def _hide(node: Node) -> Node:
+    if not any(map(_is_sighting, node.facts)):
+        return node
     changes = [fact for fact in facts_of(node.facts) if fact.span.source == "change"]
     known = {_version(change) for change in changes if not _is_sighting(change)}
     facts = [fact for fact in node.facts if not (_is_sighting(fact) and _version(fact) in known)]
@@ -25,7 +27,7 @@ def _hide(node: Node) -> Node:
 
 
 def _is_sighting(fact: Fact) -> bool:
-    return fact.text(v.CHANGE_TYPE) == "Sighting"
+    return fact.span.source == "change" and fact.text(v.CHANGE_TYPE) == "Sighting"
 
 
 def _version(fact: Fact) -> tuple[str, str]:

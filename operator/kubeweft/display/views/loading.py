@@ -13,12 +13,14 @@ import msgspec
 import yaml
 
 from kubeweft.display.catalog import STEPS
+from kubeweft.display.parameters import read_parameter
 from kubeweft.display.trees import LinkedMode, Step, Tree
 from kubeweft.display.views.definitions import HIGHEST_SELECTION, HIGHEST_VIEW, Selection, View, Views
 from kubeweft.model.errors import UserError
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
 StepEntry = str | dict[str, dict[str, Any]]
+Catalog = Mapping[str, Callable[..., Tree]]
 
 
 class _View(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,20 +53,27 @@ class ViewsFile(msgspec.Struct, forbid_unknown_fields=True):
 @functools.cache
 def builtin_views() -> Views:
     """The views that are shipped."""
-    return load_views([("builtin.yaml", _builtin_text())])
+    return views_with([])
 
 
-def load_views(files: Sequence[tuple[str, str]]) -> Views:
+def views_with(files: Sequence[tuple[str, str]]) -> Views:
+    """The views that are shipped, and those of an installation's own files (name and YAML text), which go before them."""
+    return load_views([("builtin.yaml", _builtin_text()), *files])
+
+
+def load_views(files: Sequence[tuple[str, str]], *, catalog: Catalog = STEPS) -> Views:
     """The views of several files (name and YAML text), later ones replacing earlier ones of the same name.
 
-    Raises ``UserError`` that names file, view and step.
+    Raises ``UserError`` that names file, view and step. ``catalog`` is where steps are looked up.
     """
     views: dict[str, View] = {}
     selections: dict[str, Selection] = {}
     for source, text in files:
         read = _read(source, text)
+        _check_names(source, "view", [view.name for view in read.views])
+        _check_names(source, "selection", [one.name for one in read.selections])
         for view in read.views:
-            views[view.name] = _view(source, view, views)
+            views[view.name] = _view(source, view, views, catalog)
         for one in read.selections:
             selections[one.name] = _selection(one)
         _check_numbers(source, views, "views")
@@ -78,19 +87,21 @@ def _builtin_text() -> str:
 
 def _read(source: str, text: str) -> ViewsFile:
     try:
-        return msgspec.convert(yaml.safe_load(text) or {}, ViewsFile)
-    except yaml.YAMLError as error:
+        read = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-13-01 is a ValueError
         raise UserError(f"{source} is no valid YAML: {error}") from None
+    try:
+        return msgspec.convert({} if read is None else read, ViewsFile)
     except msgspec.ValidationError as error:
         raise UserError(f"{source}: {error}") from None
 
 
-def _view(source: str, read: _View, known: Mapping[str, View]) -> View:
+def _view(source: str, read: _View, known: Mapping[str, View], catalog: Catalog) -> View:
     where = f"{source}: view {read.name}"
     if read.from_ and read.from_ not in known:
         raise UserError(f"{where}: there is no view '{read.from_}' to go on from: {', '.join(known)}")
     before = known[read.from_].steps if read.from_ else ()
-    steps = tuple([_step(where, entry) for entry in read.steps])
+    steps = tuple([_step(where, entry, catalog) for entry in read.steps])
     return View(name=read.name, number=read.number, title=read.title, steps=(*before, *steps))
 
 
@@ -108,7 +119,7 @@ def _selection(read: _Selection) -> Selection:
     )
 
 
-def _step(where: str, entry: StepEntry) -> Step:
+def _step(where: str, entry: StepEntry, catalog: Catalog) -> Step:
     """A step by name, or ``{name: {parameter: value}}``; parameters are checked against the function's own types."""
     if isinstance(entry, str):
         name, given = entry, dict[str, Any]()
@@ -116,9 +127,9 @@ def _step(where: str, entry: StepEntry) -> Step:
         ((name, given),) = entry.items()
     else:
         raise UserError(f"{where}: a step is its name, or its name and its parameters, not {entry}")
-    if name not in STEPS:
-        raise UserError(f"{where}: there is no step '{name}': {', '.join(STEPS)}")
-    return _with_parameters(f"{where}: step {name}", STEPS[name], given)
+    if name not in catalog:
+        raise UserError(f"{where}: there is no step '{name}': {', '.join(catalog)}")
+    return _with_parameters(f"{where}: step {name}", catalog[name], given)
 
 
 def _with_parameters(where: str, step: Callable[..., Tree], given: Mapping[str, Any]) -> Step:
@@ -132,14 +143,23 @@ def _with_parameters(where: str, step: Callable[..., Tree], given: Mapping[str, 
     if not given:
         return cast(Step, step)
     types = typing.get_type_hints(step)
+    values = {
+        known[n].name: _value(f"{where}: parameter '{n}'", value, types[known[n].name])
+        for n, value in given.items()
+    }
+    return cast(Step, functools.partial(step, **values))
+
+
+def _value(where: str, value: Any, wanted: Any) -> Any:
     try:
-        values = {
-            known[n].name: msgspec.convert(value, types[known[n].name], strict=True)
-            for n, value in given.items()
-        }
+        return msgspec.convert(value, wanted, strict=True, dec_hook=read_parameter)
     except msgspec.ValidationError as error:
         raise UserError(f"{where}: {error}") from None
-    return cast(Step, functools.partial(step, **values))
+
+
+def _check_names(source: str, what: str, names: Sequence[str]) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{source}: there are two {what}s '{twice[0]}'")
 
 
 def _check_numbers(source: str, known: Mapping[str, View] | Mapping[str, Selection], what: str) -> None:

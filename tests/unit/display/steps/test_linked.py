@@ -86,7 +86,7 @@ def test_names_only_and_not_even_names(mode: Any, left: list[str]) -> None:
     reader = MemoryReader(with_peer(OF_INTEREST["a Warning"]))
     tree = read_story(reader, IT, selection=Selection(name="owned", linked=mode))
     assert (tree.linked, names(tree)) == ((), left)
-    assert reader.calls["windows_of"] == 3, "the object, and twice its type: the peer is not read"
+    assert reader.questions == 3, "the object, and twice its type: the peer is not read"
 
 
 def test_owners_outside_the_tree_keep_their_line_and_are_no_linked_objects() -> None:

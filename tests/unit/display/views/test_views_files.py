@@ -1,0 +1,188 @@
+"""Views are data: what a file may say, and that every mistake in it is told in words that lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kubeweft.display.catalog import STEPS
+from kubeweft.display.parameters import Duration
+from kubeweft.display.trees import Tree
+from kubeweft.display.views.loading import builtin_views, load_views, views_with
+from kubeweft.model.errors import UserError
+from memory_reader import story_of
+from span_builders import event, key, request, weave
+
+IT = key("configmaps", "it")
+
+
+def steps(*lines: str) -> str:
+    """A file with one view of these steps."""
+    return "\n".join(
+        ["views:", "- name: mine", "  number: 9", "  steps:", *[f"  - {line}" for line in lines]]
+    )
+
+
+def message(text: str) -> str:
+    with pytest.raises(UserError) as raised:
+        views_with([("team.yaml", text)])
+    return str(raised.value)
+
+
+def test_a_team_defines_its_own_view_on_top_of_a_shipped_one() -> None:
+    text = """
+    views:
+      - name: people
+        number: 9
+        title: What people did.
+        from: actors
+        steps:
+          - hide-sources: {sources: [event, gap]}
+          - prune-childless
+          - compact-durations: {longest-gap: 1m30s}
+          - rename: {service: "{user}", operation: "{verb} {kind}", only: [request]}
+    """
+    view = views_with([("team.yaml", text)]).view("people")
+    tree = story_of(IT, weave(request(IT, "patch", "10:00:00.000"), event(IT, "Seen", "10:01:00")), view=view)
+    (group,) = tree.root.facts
+    (patch,) = group.children
+    assert (patch.label.service, patch.label.operation) == ("kubernetes-admin", "patch ConfigMap")
+
+
+def test_a_later_file_replaces_a_view_of_the_same_name() -> None:
+    first = "views: [{name: mine, number: 9, steps: [flatten]}]"
+    second = "views: [{name: mine, number: 10, from: tree}]"
+    views = load_views([("a", first.replace("[flatten]", "[]")), ("b", second.replace(", from: tree", ""))])
+    assert views.view("mine").number == 10
+    own = views_with([("c", "views: [{name: tree, number: 1, from: tree, steps: [flatten]}]")])
+    assert len(own.view("tree").steps) == len(builtin_views().view("tree").steps) + 1
+
+
+def test_an_empty_file_adds_nothing() -> None:
+    for text in ("", "# nothing yet", "views: []", "{}"):
+        assert list(views_with([("team.yaml", text)]).views) == list(builtin_views().views)
+
+
+def test_parameters_come_as_what_the_step_takes() -> None:
+    seen: list[object] = []
+
+    def remember(tree: Tree, *, longest_gap: Duration, names: dict[str, str] | None = None) -> Tree:
+        seen.append((longest_gap, names))
+        return tree
+
+    catalog: dict[str, Callable[..., Tree]] = {**STEPS, "remember": remember}
+    text = steps("remember: {longest-gap: 2s, names: {a: b}}", "remember: {longest-gap: 1ms}")
+    view = load_views([("team.yaml", text)], catalog=catalog).view("mine")
+    view.arrange(story_of(IT, weave(request(IT, "patch", "10:00:00.000"))))
+    assert seen == [(2_000_000_000, {"a": "b"}), (1_000_000, None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("views: [", "team.yaml is no valid YAML"),
+        ("views: 2026-13-01", "team.yaml is no valid YAML"),
+        ("a: !!python/object:os.system {}", "team.yaml is no valid YAML"),
+        ("- tree", "team.yaml: Expected `object`, got `array`"),
+        ("0", "team.yaml: Expected `object`, got `int`"),
+        ("view: []", "team.yaml: Object contains unknown field `view`"),
+        ("views: {}", "team.yaml: Expected `array`, got `object` - at `$.views`"),
+        ("views: [{name: mine}]", "team.yaml: Object missing required field `number` - at `$.views[0]`"),
+        ("views: [{number: 9}]", "team.yaml: Object missing required field `name` - at `$.views[0]`"),
+        ("views: [{name: Mine, number: 9}]", "team.yaml: Expected `str` matching regex"),
+        ("views: [{name: mine, number: 0}]", "team.yaml: Expected `int` >= 1 - at `$.views[0].number`"),
+        ("views: [{name: mine, number: 32}]", "team.yaml: Expected `int` <= 31 - at `$.views[0].number`"),
+        ("views: [{name: mine, number: '9'}]", "team.yaml: Expected `int`, got `str`"),
+        ("views: [{name: mine, number: 9, stpes: []}]", "unknown field `stpes` - at `$.views[0]`"),
+        ("views: [{name: mine, number: 9, steps: [5]}]", "got `int` - at `$.views[0].steps[0]`"),
+        ("views: [{name: mine, number: 9, steps: null}]", "got `null` - at `$.views[0].steps`"),
+        (
+            "views: [{name: mine, number: 9, from: yours}]",
+            "team.yaml: view mine: there is no view 'yours' to go on from: tree, timeline",
+        ),
+        (
+            "views: [{name: mine, number: 2}]",
+            "team.yaml: the views timeline and mine have the same number 2",
+        ),
+        (
+            "views: [{name: mine, number: 9}, {name: mine, number: 10}]",
+            "team.yaml: there are two views 'mine'",
+        ),
+        (
+            "selections: [{name: mine, number: 7}, {name: mine, number: 6}]",
+            "team.yaml: there are two selections 'mine'",
+        ),
+        (
+            "selections: [{name: mine, number: 1}]",
+            "team.yaml: the selections object and mine have the same number 1",
+        ),
+        ("selections: [{name: mine, number: 8}]", "Expected `int` <= 7 - at `$.selections[0].number`"),
+        ("selections: [{name: mine, number: 7, up: 99}]", "Expected `int` <= 32 - at `$.selections[0].up`"),
+        ("selections: [{name: mine, number: 7, linked: some}]", "Invalid enum value 'some'"),
+        ("selections: [{name: mine, number: 7, roles: [Owner]}]", "Invalid enum value 'Owner'"),
+    ],
+)
+def test_what_is_no_file_of_views_is_refused(text: str, told: str) -> None:
+    assert told in message(text)
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("flaten", "team.yaml: view mine: there is no step 'flaten': fold-duplicates, merge-event-series"),
+        ("{flatten: {}, group: {}}", "a step is its name, or its name and its parameters"),
+        ("{}", "a step is its name, or its name and its parameters"),
+        ("group: [source]", "got `array`"),
+        ("group:", "got `null`"),
+        ("group", "team.yaml: view mine: step group: it needs the parameter 'by'"),
+        ("group: {smallest: 1}", "step group: it needs the parameter 'by'"),
+        ("group: {by: source}", "step group: parameter 'by': Expected `array`, got `str`"),
+        ("group: {by: [colour]}", "step group: parameter 'by': Invalid enum value 'colour'"),
+        (
+            "group: {by: [actor], smallest: few}",
+            "step group: parameter 'smallest': Expected `int`, got `str`",
+        ),
+        (
+            "group: {by: [actor], size: 3}",
+            "step group: it has no parameter 'size': it takes by, smallest, apart, links",
+        ),
+        ("split-lives: {now: true}", "step split-lives: it has no parameter 'now': it takes none"),
+        ("flatten: {linked: 'yes'}", "step flatten: parameter 'linked': Expected `bool`, got `str`"),
+        (
+            "hide-sources: {sources: [changes]}",
+            "step hide-sources: parameter 'sources': Invalid enum value 'changes'",
+        ),
+        (
+            "rename: {service: '{knd}'}",
+            "team.yaml: view mine: step rename: parameter 'service': there is no placeholder '{knd}' in '{knd}': {kind}, {cluster}",
+        ),
+        ("rename: {service: 7}", "step rename: parameter 'service': a name with placeholders is text, not 7"),
+        (
+            "rename: {operation: '{verb'}",
+            "step rename: parameter 'operation': '{verb' is no name with placeholders",
+        ),
+        ("tags: {add: {team: '{who}'}}", "step tags: parameter 'add': there is no placeholder '{who}'"),
+        ("tags: {remove: uid}", "step tags: parameter 'remove': Expected `array"),
+        ("compact-durations: {longest-gap: 10}", "a duration is written like 10s or 2h30m, not 10"),
+        ("compact-durations: {longest-gap: soon}", "'soon' is no duration: write it like 10m, 2h30m or 1d"),
+        ("nest-causes: {within: -5s}", "'-5s' is no duration"),
+        (
+            "cluster-names: {names: [a]}",
+            "step cluster-names: parameter 'names': Expected `object`, got `array`",
+        ),
+        (
+            "collapse: {what: [everything]}",
+            "step collapse: parameter 'what': Invalid enum value 'everything'",
+        ),
+    ],
+)
+def test_what_is_no_step_is_refused(step: str, told: str) -> None:
+    assert told in message(steps(step))
+
+
+def test_a_view_or_selection_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(UserError, match="there is no view 'trace': choose one of tree, timeline, tracing"):
+        builtin_views().view("trace")
+    with pytest.raises(UserError, match="there is no selection 'all': choose one of owned, object"):
+        builtin_views().selection("all")
