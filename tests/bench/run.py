@@ -58,9 +58,27 @@ TARGETS: dict[str, tuple[float, bool, str]] = {
     ),
     "crowded_pod_us": (2_000, False, "µs CPU for one more Pod of a Service that selects 1,000, links woven"),
     "linked_pod_bytes": (2_000, False, "bytes of memory for the links of one Pod under 20 rules"),
+    "large_tree_cpu_ms": (
+        1_000,
+        False,
+        "ms CPU to read and arrange 1,000 Pods of 20,000 spans over 4 windows",
+    ),
+    "large_tree_first_span_cpu_ms": (
+        500,
+        False,
+        "ms CPU until the first span of that tree is there for a viewer",
+    ),
+    "linked_tree_cpu_ms": (1_000, False, "the same CPU, of 20,000 facts and as many links"),
+    "streamed_memory_growth": (
+        1.15,
+        False,
+        "times the memory after 2 such trees it takes at most for 20, one after another",
+    ),
+    "search_cpu_ms": (100, False, "ms CPU for the slowest of the usual searches among 30,000 objects"),
+    "search_growth": (1.5, False, "times what searches took while the store had 420,000 spans"),
     "cached_pod_bytes": (1_000, False, "bytes of memory per cached Pod"),
 }
-PARTS = ("audit", "watch", "rules", "live")
+PARTS = ("audit", "watch", "rules", "live", "display")
 PACKAGES = ("kubeweft", "msgspec", "orjson", "aiohttp", "kubernetes-asyncio", "zstandard", "uvloop")
 
 console = Console(highlight=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kubeweft.display.stories import read_story
@@ -15,7 +15,7 @@ from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW, NANOSECONDS, window_start
-from kubeweft.store.interfaces import FoundObject, ObjectQuery, Window
+from kubeweft.store.interfaces import FoundObject, ObjectQuery, Window, WindowQuestion
 
 
 class MemoryReader:
@@ -27,15 +27,24 @@ class MemoryReader:
             self._traces.setdefault(span.trace_id, {}).setdefault(span.span_id, span)
         self._windows = [_window(list(trace.values())) for trace in self._traces.values()]
         self.calls: Counter[str] = Counter()
+        self.questions = 0  # for the windows of how many objects it was asked, all calls together
 
     def spans_of(self, trace_ids: Iterable[bytes]) -> list[Span]:
         self.calls["spans_of"] += 1
-        return [span for trace in trace_ids for span in self._traces.get(trace, {}).values()]
+        return [span for trace in dict.fromkeys(trace_ids) for span in self._traces.get(trace, {}).values()]
 
     def windows_of(self, key: ObjectKey, *, since: int, until: int) -> list[Window]:
         self.calls["windows_of"] += 1
+        return self._windows_of(key, since=since, until=until)
+
+    def _windows_of(self, key: ObjectKey, *, since: int, until: int) -> list[Window]:
         own = [w for w in self._windows if w.key == key and self._end(w) >= since and w.start <= until]
         return sorted(own, key=lambda w: w.start)
+
+    def windows_of_many(self, questions: Sequence[WindowQuestion]) -> list[list[Window]]:
+        self.calls["windows_of_many"] += 1
+        self.questions += len(questions)
+        return [self._windows_of(key, since=since, until=until) for key, since, until in questions]
 
     def window_of(self, trace_id: bytes) -> Window | None:
         self.calls["window_of"] += 1
@@ -48,9 +57,19 @@ class MemoryReader:
 
     def find_objects(self, query: ObjectQuery) -> list[FoundObject]:
         self.calls["find_objects"] += 1
-        found = [self._found(key) for key in {w.key: None for w in self._windows} if _fits(key, query)]
+        keys = {w.key: None for w in self._windows if _fits(w.key, query)}
+        found = [self._found(key) for key in keys if self._tells(key, query.text.casefold())]
         inside = [f for f in found if f.last >= query.since and f.first <= query.until]
         return sorted(inside, key=lambda f: (-f.last, f.key))[: query.limit + 1]
+
+    def _tells(self, key: ObjectKey, text: str) -> bool:
+        """Whether a text is in the name, or in anything that is told of the object."""
+        spans = [s for w in self._windows if w.key == key for s in self._traces[w.trace_id].values()]
+        told = [
+            key.name,
+            *(str(value) for s in spans for value in s.attributes.values() if s.source != "link"),
+        ]
+        return any(text in one.casefold() for one in told)
 
     def clusters(self) -> list[str]:
         self.calls["clusters"] += 1
@@ -84,7 +103,6 @@ def _fits(key: ObjectKey, query: ObjectQuery) -> bool:
         and query.namespace in ("", key.namespace)
         and any(group in (None, key.group) and name == key.resource for group, name in resources)
         and fnmatch.fnmatchcase(key.name, query.name or "*")
-        and query.text.lower() in key.name
     )
 
 

@@ -1,19 +1,21 @@
 """From stored traces to one raw tree: windows merged into one object, linked objects under or beside it.
 
-Beside what ``following`` and ``neighbours`` read, there are two more reads per resource type, for what concerns the
-whole type. Every limit that leaves something out says so in ``Tree.truncated``. Nothing is judged here: that is for
-the steps.
+Beside what ``following`` and ``neighbours`` read, there are two more reads, for what concerns whole types, and two where
+a whole collection was deleted. Every limit that leaves something out says so in ``Tree.truncated``. Nothing is judged
+here: that is for the steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from kubeweft.display.following import DEFAULT_LIMITS, Found, Limits, Reading, follow
+from kubeweft.display.following import follow
+from kubeweft.display.left_out import truncations
 from kubeweft.display.neighbours import read_neighbours
 from kubeweft.display.placing import Children, place
+from kubeweft.display.reading import DEFAULT_LIMITS, Found, Limits, Reading
 from kubeweft.display.trees import (
     FOREVER,
     Fact,
@@ -21,9 +23,8 @@ from kubeweft.display.trees import (
     MergedWindow,
     Node,
     Tree,
-    Truncation,
     fact_of,
-    link_target,
+    namespace_of,
     text_of,
 )
 from kubeweft.display.views.definitions import OWNED, Selection
@@ -34,7 +35,10 @@ from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.model.spans import Span
 from kubeweft.model.timestamps import format_timestamp
 from kubeweft.model.windows import DEFAULT_WINDOW, NANOSECONDS
-from kubeweft.store.interfaces import SpanReader
+from kubeweft.store.interfaces import SpanReader, WindowQuestion, windows_of_many
+
+Time = tuple[int, int]  # when a window begins, and how long it is
+FULLER = ("auto", "full")  # in these modes it is read what happened to linked objects
 
 
 class KindNames(Protocol):
@@ -58,29 +62,40 @@ def assemble(
 
     Raises ``UserError`` where nothing is stored about the object in that time.
     """
-    limits = dataclasses.replace(limits, depth=min(limits.depth, selection.down))
     reading = Reading(reader, since, until, limits)
-    found = follow(reading, key)
+    found = follow(reading, key, selection=selection)
     if not found.windows[key]:
         raise UserError(_nothing_stored(reader, key))
-    neighbours = read_neighbours(reading, found) if selection.linked in ("auto", "full") else []
-    children = place(key, met_by=found.met_by, linked_down=found.linked_down, depth=limits.depth)
-    root = _node(key, found, kinds, children)
-    around = _around_types(reader, [key, *found.met_by], since=since, until=until)
+    neighbours = read_neighbours(reading, found, selection=selection) if selection.linked in FULLER else []
+    depth = len(found.way) - 1 + min(selection.down, limits.depth)
+    children = place(found.root, met_by=found.met_by, linked_down=found.linked_down, depth=depth)
+    named = _first_named(found)
+    root = _node(found.root, found, kinds, children, named)
+    around = _around_types(reader, [found.root, *found.met_by], since=since, until=until)
+    names = _kind_names(found, around, kinds)
     return Tree(
         root=dataclasses.replace(root, facts=(*root.facts, *around)),
-        linked=tuple([dataclasses.replace(_node(n, found, kinds, {}), links=()) for n in neighbours]),
-        linking=Linking(mode=selection.linked, objects=limits.linked, facts=limits.linked_facts),
-        kinds=_kind_names(found, kinds),
+        linked=tuple([dataclasses.replace(_node(n, found, kinds, {}, named), links=()) for n in neighbours]),
+        linking=_linking(selection, limits),
+        kinds=names,
         since=since,
         until=until,
-        truncated=_truncations(found),
+        truncated=truncations(found, names, selection),
+        asked=key if key != found.root else None,
     )
 
 
-def _node(key: ObjectKey, found: Found, kinds: KindNames | None, children: Children) -> Node:
+def _linking(selection: Selection, limits: Limits) -> Linking:
+    if selection.roles or selection.classes:
+        return Linking(mode=selection.linked, objects=limits.linked_read, facts=limits.neighbour_facts)
+    return Linking(mode=selection.linked, objects=limits.linked, facts=limits.linked_facts)
+
+
+def _node(
+    key: ObjectKey, found: Found, kinds: KindNames | None, children: Children, named: Mapping[ObjectKey, Time]
+) -> Node:
     spans, windows = found.spans[key], found.windows[key]
-    span = _object_span(key, spans, windows)
+    span = _object_span(key, found, named)
     return Node(
         key=key,
         kind=_kind(key, spans, kinds),
@@ -89,20 +104,15 @@ def _node(key: ObjectKey, found: Found, kinds: KindNames | None, children: Child
         end=max([span.end, *(window.start + window.length for window in windows)]),
         windows=windows,
         facts=tuple([fact_of(s) for s in spans if s.source not in ("object", "link")]),
-        links=tuple([fact_of(s) for s in spans if s.source == "link"]),
-        children=tuple([_node(child, found, kinds, children) for child in children.get(key, ())]),
+        links=tuple([fact_of(link.span) for link in found.links[key]]),
+        children=tuple([_node(child, found, kinds, children, named) for child in children.get(key, ())]),
     )
 
 
-def _object_span(key: ObjectKey, spans: Sequence[Span], windows: Sequence[MergedWindow]) -> Span:
+def _object_span(key: ObjectKey, found: Found, named: Mapping[ObjectKey, Time]) -> Span:
     """The object span of the first window; made anew where it never arrived, so that no trace is without a root."""
-    if (
-        not windows
-    ):  # known by links only: it has no trace of its own, so its ID is that of a window that never was
-        trace = identity.trace_id(key, 0, DEFAULT_WINDOW)
-        return Span(trace, identity.object_span_id(trace), b"", "object", key, str(key), 0, 0, {})
-    first = windows[0]
-    for span in spans:
+    first = found.windows[key][0] if found.windows[key] else _never_stored(key, named.get(key))
+    for span in found.spans[key]:
         if span.source == "object" and span.trace_id == first.trace_id:
             return span
     return Span(
@@ -118,59 +128,73 @@ def _object_span(key: ObjectKey, spans: Sequence[Span], windows: Sequence[Merged
     )
 
 
+def _never_stored(key: ObjectKey, time: Time | None) -> MergedWindow:
+    """The window that an object would have that others name, but of which no trace is stored."""
+    start, length = time or (0, DEFAULT_WINDOW)
+    return MergedWindow(start, length, identity.trace_id(key, start, length))
+
+
+def _first_named(found: Found) -> dict[ObjectKey, Time]:
+    """For objects of which nothing is stored the first window in which another names them."""
+    unknown = {key for key, windows in found.windows.items() if not windows}
+    named: dict[ObjectKey, Time] = {}
+    for key, links in found.links.items() if unknown else ():
+        times = {window.trace_id: (window.start, window.length) for window in found.windows[key]}
+        for link in links:
+            if link.target in unknown:
+                time = times[link.span.trace_id]
+                named[link.target] = min(time, named.get(link.target, time))
+    return named
+
+
 def _kind(key: ObjectKey, spans: Sequence[Span], kinds: KindNames | None) -> str:
     """What the object is called by those who saw it; a request on a subresource may speak of another kind (Scale)."""
-    told = {span.source: text_of(span, v.KIND) for span in spans if not text_of(span, v.SUBRESOURCE)}
     for source in ("change", "request", "event", "object"):
-        if told.get(source):
-            return told[source]
+        told = {
+            str(span.attributes[v.KIND])
+            for span in spans
+            if span.source == source
+            and span.attributes.get(v.KIND)
+            and not span.attributes.get(v.SUBRESOURCE)
+        }
+        if told:
+            return min(told)
     known = kinds.kind_of(key.group, key.resource) if kinds else None
     return known.kind if known else ""
 
 
-def _kind_names(found: Found, kinds: KindNames | None) -> dict[tuple[str, str], str]:
+def _kind_names(found: Found, around: Sequence[Fact], kinds: KindNames | None) -> dict[tuple[str, str], str]:
     """The kinds of what is shown or named by a link, by (group, resource)."""
     names: dict[tuple[str, str], str] = {}
     for key, spans in found.spans.items():
         if not names.get((key.group, key.resource)):
             names[key.group, key.resource] = _kind(key, spans, kinds)
-    for span in [span for spans in found.spans.values() for span in spans if span.source == "link"]:
-        named = text_of(span, v.LINK_GROUP), text_of(span, v.LINK_RESOURCE)
-        if named not in names:
-            names[named] = _kind(link_target(span), (), kinds)
+    named = [link.target for links in found.links.values() for link in links]
+    for target in (*named, *[fact.span.key for fact in around if fact.span.key.name]):
+        if (target.group, target.resource) not in names:
+            names[target.group, target.resource] = _kind(target, (), kinds)
     return {name: kind for name, kind in names.items() if kind}
 
 
 def _around_types(reader: SpanReader, keys: Sequence[ObjectKey], *, since: int, until: int) -> list[Fact]:
-    """What concerned all objects of a type or of its namespace: gaps in their watch, and ``deletecollection``."""
-    collections = {k._replace(namespace=space, name=""): None for k in keys for space in ("", k.namespace)}
-    traces = [
-        window.trace_id
-        for collection in collections
-        for window in reader.windows_of(collection, since=since, until=until)
-    ]
-    spans = reader.spans_of(traces) if traces else ()
-    return [fact_of(s) for s in spans if s.source == "gap" or text_of(s, v.VERB) == "deletecollection"]
+    """What concerned all objects of a type or of its namespace: gaps in their watch, and ``deletecollection``.
+
+    Where there is the latter, somebody may have deleted the namespace: then also who.
+    """
+    types = {ObjectKey(*key[:3], space, ""): None for key in keys for space in ("", key.namespace)}
+    told = _spans_about(reader, types, since=since, until=until)
+    around = [s for s in told if s.source == "gap" or text_of(s, v.VERB) == "deletecollection"]
+    emptied = {space: None for s in around if s.source == "request" and (space := namespace_of(s.key))}
+    spaces = [space for space in emptied if space not in keys]
+    told = _spans_about(reader, spaces, since=since, until=until) if spaces else ()
+    around.extend(s for s in told if text_of(s, v.VERB) == "delete" and not text_of(s, v.SUBRESOURCE))
+    return [fact_of(span) for span in around]
 
 
-HINTS = {
-    "objects": "narrow the time with --since and --until, or show one of its objects",
-    "depth": "show one of the lower objects",
-    "windows": "move the time with --since and --until",
-    "linked_read": "narrow the time with --since and --until, or show one of its objects",
-}
-
-
-def _truncations(found: Found) -> tuple[Truncation, ...]:
-    result = []
-    for what, places in found.left_out.items():
-        of = next(iter(places)) if len(places) == 1 else found.root
-        shown = (
-            sum(s for s, _ in places.values()) if what == "objects" else max(s for s, _ in places.values())
-        )
-        more = sum(more for _, more in places.values())
-        result.append(Truncation(what=what, of=str(of), shown=shown, more=more, hint=HINTS[what]))
-    return tuple(result)
+def _spans_about(reader: SpanReader, keys: Iterable[ObjectKey], *, since: int, until: int) -> Sequence[Span]:
+    questions = [WindowQuestion(key, since, until) for key in keys]
+    traces = [window.trace_id for windows in windows_of_many(reader, questions) for window in windows]
+    return reader.spans_of(traces) if traces else ()
 
 
 def _nothing_stored(reader: SpanReader, key: ObjectKey) -> str:

@@ -1,133 +1,109 @@
-"""Reading level by level: from one object along its links to children, over clusters, each object once.
+"""Which objects are in a tree: from the one asked for up to its parents, and along links down to children.
 
-The number of reads grows with the objects shown, not with what is stored: per object one ``windows_of``, per level of
-the tree one ``spans_of``.
+Level by level, over clusters, each object once. What somebody asked for comes first: where there is not room for all,
+it and what is below it are there before what stands beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
-from kubeweft.display.trees import MergedWindow, is_owner_link, link_target, text_of
-from kubeweft.model import vocabulary as v
+from kubeweft.display.climbing import climb
+from kubeweft.display.reading import DEFAULT_LIMITS, Found, Limits, Link, Reading
+from kubeweft.display.views.definitions import OWNED, Selection
 from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Span
-from kubeweft.store.interfaces import SpanReader, Window
+
+__all__ = ["DEFAULT_LIMITS", "Found", "Limits", "Reading", "follow"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much is shown at most.
-
-    Objects in all, levels of children, and windows of one object (the newest); ``linked`` objects beside the tree,
-    each with ``linked_facts`` from ``linked_windows``, chosen among ``linked_read`` that are looked into.
-    """
-
-    objects: int = 500
-    depth: int = 8
-    windows: int = 7 * 48
-    linked: int = 20
-    linked_facts: int = 12
-    linked_read: int = 100
-    linked_windows: int = 48
-
-
-DEFAULT_LIMITS = Limits()
-
-
-@dataclass(slots=True)
-class Found:
-    """What has been read so far: objects in the order in which they were met.
-
-    ``met_by`` tells from which object each but the root was met, ``linked_down`` all links to children of those read,
-    and whether one of them is an owner reference.
-    """
-
-    root: ObjectKey
-    windows: dict[ObjectKey, tuple[MergedWindow, ...]] = field(default_factory=dict)
-    spans: dict[ObjectKey, list[Span]] = field(default_factory=dict)
-    met_by: dict[ObjectKey, ObjectKey] = field(default_factory=dict)
-    linked_down: dict[ObjectKey, dict[ObjectKey, bool]] = field(default_factory=dict)
-    left_out: dict[str, dict[ObjectKey, tuple[int, int]]] = field(default_factory=dict)
-
-    def leave_out(self, what: str, *, of: ObjectKey, shown: int, more: int) -> None:
-        """Remember that a limit was reached."""
-        if more > 0:
-            self.left_out.setdefault(what, {})[of] = (shown, more)
-
-    def is_met(self, key: ObjectKey) -> bool:
-        """Whether the object has its place in the tree."""
-        return key == self.root or key in self.met_by
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What is read from, and of which time."""
-
-    reader: SpanReader
-    since: int
-    until: int
-    limits: Limits
-
-    def in_range(self, windows: Iterable[MergedWindow]) -> list[MergedWindow]:
-        """Those windows that lie in the time asked for: what was only read for what reaches into it has no say."""
-        return [window for window in windows if window.overlaps(self.since, self.until)]
-
-    def take(
-        self, stored: Sequence[Window], found: Found, *, of: ObjectKey, most: int
-    ) -> tuple[MergedWindow, ...]:
-        """The newest of the windows of one object."""
-        found.leave_out("windows", of=of, shown=most, more=len(stored) - most)
-        return tuple([MergedWindow(w.start, w.length, w.trace_id) for w in stored[-most:]])
-
-    def read(self, keys: Iterable[ObjectKey], found: Found) -> None:
-        """Read the spans of objects whose windows are known, all at once."""
-        owners: dict[bytes, ObjectKey] = {}
-        for key in keys:
-            found.spans[key] = []
-            owners.update({window.trace_id: key for window in found.windows[key]})
-        for span in self.reader.spans_of(owners) if owners else ():
-            found.spans[owners[span.trace_id]].append(span)
-
-
-def follow(reading: Reading, root: ObjectKey) -> Found:
-    """Everything that is linked down from an object, within the limits."""
-    found = Found(root)
-    level, depth = [root], 0
-    while level:
-        for key in level:
-            stored = reading.reader.windows_of(key, since=reading.since, until=reading.until)
-            found.windows[key] = reading.take(stored, found, of=key, most=reading.limits.windows)
-        reading.read(level, found)
-        level = [child for key in level for child in _take_children(reading, key, depth=depth, found=found)]
-        depth += 1
+def follow(reading: Reading, asked: ObjectKey, *, selection: Selection = OWNED) -> Found:
+    """Everything that a selection puts into the tree of an object, within the limits."""
+    found = Found(asked)
+    reading.read([asked], found)
+    climb(reading, found, up=selection.up)
+    down = min(selection.down, reading.limits.depth)
+    _descend(reading, found, start=asked, levels=down)
+    if selection.siblings and len(found.way) > 1:
+        _descend(reading, found, start=found.root, levels=down + len(found.way) - 1)
+        _put_nearest_first(found)
+    elif not selection.siblings:
+        for above in found.way[:-1]:
+            _count_siblings(reading, found, above)
     return found
 
 
-def _take_children(reading: Reading, key: ObjectKey, *, depth: int, found: Found) -> list[ObjectKey]:
-    traces = {window.trace_id for window in reading.in_range(found.windows[key])}
-    children = found.linked_down[key] = _children(key, found.spans[key], traces)
-    met = [child for child in children if not found.is_met(child)]
-    room = max(0, reading.limits.objects - len(found.met_by) - 1)
-    if depth >= reading.limits.depth:
-        found.leave_out("depth", of=key, shown=depth, more=len(met))
+def _descend(reading: Reading, found: Found, *, start: ObjectKey, levels: int) -> None:
+    """Read what is below an object; what is below one on the way to that asked for goes on from it."""
+    level, depth = [start], 0
+    while level:
+        reading.read([key for key in level if key not in found.spans], found)
+        level = [
+            child
+            for key in level
+            for child in (
+                *_next_on_way(found, key),
+                *_take_children(reading, found, key, depth=depth, levels=levels),
+            )
+        ]
+        depth += 1
+
+
+def _next_on_way(found: Found, key: ObjectKey) -> list[ObjectKey]:
+    """The object after this one on the way, unless that is the one asked for: all below it has been read before."""
+    if key not in found.way[:-2]:
         return []
+    return [found.way[found.way.index(key) + 1]]
+
+
+def _take_children(
+    reading: Reading, found: Found, key: ObjectKey, *, depth: int, levels: int
+) -> list[ObjectKey]:
+    known = found.linked_down.get(key, {})  # the next on the way, which only its own links may tell
+    children = found.linked_down[key] = {**known, **_children(reading, found, key)}
+    met = [child for child in children if not found.is_met(child)]
+    if depth >= levels:
+        found.leave_out_objects("depth", met, of=key, shown=depth)
+        return []
+    room = max(0, reading.limits.objects - len(found.met_by) - 1)
     taken = met[:room]
-    found.leave_out("objects", of=key, shown=len(taken), more=len(met) - len(taken))
+    found.leave_out_objects("objects", met[room:], of=key, shown=len(taken))
     found.met_by.update(dict.fromkeys(taken, key))
     return taken
 
 
-def _children(key: ObjectKey, spans: Iterable[Span], traces: set[bytes]) -> dict[ObjectKey, bool]:
+def _count_siblings(reading: Reading, found: Found, key: ObjectKey) -> None:
+    """What stands beside the way is not shown, but told."""
+    beside = [child for child in _children(reading, found, key) if not found.is_met(child)]
+    found.leave_out_objects("siblings", beside, of=key, shown=1)
+
+
+def _children(reading: Reading, found: Found, key: ObjectKey) -> dict[ObjectKey, bool]:
     """The targets of links down, those that were active last first: a limit then leaves out the oldest."""
+    traces = {window.trace_id for window in reading.in_range(found.windows[key])}
     latest: dict[ObjectKey, int] = {}
     owned: set[ObjectKey] = set()
-    for span in spans:
-        if span.source == "link" and span.trace_id in traces and text_of(span, v.LINK_ROLE) == "Child":
-            target = link_target(span)
-            latest[target] = max(span.start, latest.get(target, 0))
-            if is_owner_link(span):
-                owned.add(target)
+    for link in _links_down(found.links[key], traces):
+        latest[link.target] = max(link.span.start, latest.get(link.target, 0))
+        if link.is_owner:
+            owned.add(link.target)
     latest.pop(key, None)
     return {target: target in owned for target in sorted(latest, key=lambda t: (-latest[t], t))}
+
+
+def _links_down(links: Iterable[Link], traces: set[bytes]) -> list[Link]:
+    return [link for link in links if link.role == "Child" and link.span.trace_id in traces]
+
+
+def _put_nearest_first(found: Found) -> None:
+    """Objects in the order in which one meets them from the root, as if nobody had begun further down."""
+    unmet = dict(found.met_by)
+    ordered: dict[ObjectKey, ObjectKey] = {}
+    level = [found.root]
+    while level:
+        children: list[ObjectKey] = []
+        for key in level:
+            own = [child for child in found.linked_down.get(key, {}) if unmet.pop(child, None) is not None]
+            ordered.update(dict.fromkeys(own, key))
+            children += own
+        level = children
+    found.met_by = ordered

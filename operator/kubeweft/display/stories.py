@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kubeweft.display.assembling import KindNames, assemble
-from kubeweft.display.following import DEFAULT_LIMITS, Limits
+from kubeweft.display.extensions.joining import Extensions
+from kubeweft.display.reading import DEFAULT_LIMITS, Limits
 from kubeweft.display.trees import FOREVER, Tree
 from kubeweft.display.views.definitions import OWNED, Selection, View
 from kubeweft.display.views.loading import builtin_views
@@ -21,7 +22,13 @@ def read_story(
     until: int = FOREVER,
     limits: Limits = DEFAULT_LIMITS,
     kinds: KindNames | None = None,
+    extensions: Extensions | None = None,
 ) -> Tree:
-    """The tree of one object in a view (``tree`` unless told); raises ``UserError`` where nothing is stored of it."""
+    """The tree of one object in a view (``tree`` unless told); raises ``UserError`` where nothing is stored of it.
+
+    With ``extensions`` the spans of other tracing systems that belong to it are fetched from there.
+    """
     tree = assemble(reader, key, selection=selection, since=since, until=until, limits=limits, kinds=kinds)
+    if extensions is not None:
+        tree = extensions.join(tree)
     return (view or builtin_views().view("tree")).arrange(tree)

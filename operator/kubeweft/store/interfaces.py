@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 
@@ -80,13 +81,27 @@ class AuditVersion(NamedTuple):
     body: bytes
 
 
+class ForeignPart(NamedTuple):
+    """What came at once of one trace of another tracing system.
+
+    ``joins`` are (attribute, value, earliest start of a span that has it): what the trace is found by. ``received`` is
+    when it came, in nanoseconds.
+    """
+
+    trace_id: bytes
+    spans: Sequence[ForeignSpan]
+    joins: Sequence[tuple[str, str, int]]
+    received: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One unit of writing: all of it is durable, or none.
 
     ``removed`` are ``(trace_id, span_id)`` of spans that turned out wrong; they go before ``spans`` come, and unknown
     ones are skipped. ``export_positions`` are ``(exporter, position)``; a position never goes back. ``bookmarks`` are
-    ``(name, value)``: how far sources have read that are no watches, in their own words.
+    ``(name, value)``: how far sources have read that are no watches, in their own words. ``foreign`` are spans of other
+    tracing systems; a part that is known already is left as it is.
     """
 
     spans: Sequence[Span] = ()
@@ -95,6 +110,7 @@ class Batch:
     audit_versions: Sequence[AuditVersion] = ()
     export_positions: Sequence[tuple[str, int]] = ()
     bookmarks: Sequence[tuple[str, bytes]] = ()
+    foreign: Sequence[ForeignPart] = ()
 
 
 class Written(NamedTuple):
@@ -174,6 +190,14 @@ class StoreStatistics:
     oldest_kept: int = 0
 
 
+class WindowQuestion(NamedTuple):
+    """Which windows are wanted: those of one object that overlap a range of time, both ends included."""
+
+    key: ObjectKey
+    since: int
+    until: int
+
+
 class SpanReader(Protocol):
     """Reading, as the display needs it."""
 
@@ -200,6 +224,42 @@ class SpanReader(Protocol):
 
     def clusters(self) -> list[str]:
         """The names of all clusters that have spans."""
+
+
+@runtime_checkable
+class ManyWindowsReader(Protocol):
+    """What a reader may offer beside, so that a thousand objects are no thousand questions."""
+
+    def windows_of_many(self, questions: Sequence[WindowQuestion]) -> list[list[Window]]:
+        """The answers of ``windows_of`` to many questions, in their order."""
+
+
+def windows_of_many(reader: SpanReader, questions: Sequence[WindowQuestion]) -> list[list[Window]]:
+    """The windows of many objects: at once where the reader can, else one by one."""
+    if not questions:
+        return []
+    if isinstance(reader, ManyWindowsReader):
+        return reader.windows_of_many(questions)
+    return [reader.windows_of(key, since=since, until=until) for key, since, until in questions]
+
+
+class FoundForeign(NamedTuple):
+    """Whole traces of other tracing systems, as far as they are stored; ``more`` traces had no room in the answer."""
+
+    spans: list[ForeignSpan]
+    more: int = 0
+
+
+class ForeignReader(Protocol):
+    """Reading spans of other tracing systems."""
+
+    def foreign_of(
+        self, joins: Sequence[tuple[str, str]], *, since: int, until: int, most_traces: int, most_spans: int
+    ) -> FoundForeign:
+        """The traces with a span that has one of these (attribute, value) and begins between two times.
+
+        In the order of ``joins``, of each the earliest first; no span twice.
+        """
 
 
 class RetentionReader(Protocol):

@@ -6,7 +6,7 @@ Every public method may be called from any thread and sees the store as of one m
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +16,18 @@ from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.store.embedded import schema
 from kubeweft.store.embedded.failures import told_clearly
+from kubeweft.store.embedded.foreign import read_foreign
+from kubeweft.store.embedded.levels import LevelReading
 from kubeweft.store.embedded.reading import Reading
 from kubeweft.store.embedded.searching import Search
 from kubeweft.store.interfaces import (
     AuditVersion,
+    FoundForeign,
     FoundObject,
     ObjectQuery,
     Resume,
     Window,
+    WindowQuestion,
 )
 
 MOST_IDLE_READINGS = 4
@@ -58,7 +62,7 @@ class SqliteReader:
     def spans_of(self, trace_ids: Iterable[bytes]) -> list[Span]:
         """All spans of these traces, each trace in order of arrival; unknown IDs are skipped."""
         with self._reading() as reading:
-            return reading.spans_of(trace_ids)
+            return LevelReading(reading).spans_of(trace_ids)
 
     def spans_after(self, position: int, *, limit: int) -> list[tuple[int, Span]]:
         """The next spans after ``position``, oldest first."""
@@ -69,6 +73,11 @@ class SqliteReader:
         """The windows of one object that overlap a range of time, both ends included, oldest first."""
         with self._reading() as reading:
             return reading.windows_of(key, since=since, until=until)
+
+    def windows_of_many(self, questions: Sequence[WindowQuestion]) -> list[list[Window]]:
+        """The answers of ``windows_of`` to many questions, in their order."""
+        with self._reading() as reading:
+            return LevelReading(reading).windows_of_many(questions)
 
     def window_of(self, trace_id: bytes) -> Window | None:
         """The stored window that a trace ID names; None if there is none."""
@@ -119,6 +128,20 @@ class SqliteReader:
         """What audit logs have shown of one object, in the order of its versions."""
         with self._reading() as reading:
             return reading.audit_versions(cluster, uid)
+
+    def foreign_of(
+        self, joins: Sequence[tuple[str, str]], *, since: int, until: int, most_traces: int, most_spans: int
+    ) -> FoundForeign:
+        """The traces of other tracing systems with a span that has one of these (attribute, value) in a range of time."""
+        with self._reading() as reading:
+            return read_foreign(
+                reading.connection,
+                joins,
+                since=since,
+                until=until,
+                most_traces=most_traces,
+                most_spans=most_spans,
+            )
 
     @contextmanager
     def _reading(self) -> Iterator[Reading]:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from kubeweft.store.embedded import schema
 from kubeweft.store.embedded.failures import told_clearly
+from kubeweft.store.embedded.foreign import ForeignRemover
 from kubeweft.store.embedded.packing import start_in
 from kubeweft.store.embedded.places import Places
 from kubeweft.store.embedded.reading import SMALLEST, Reading
@@ -75,6 +76,7 @@ class Housekeeping:
         self._max_bytes = max_bytes
         self._many_texts = many_texts
         self._remover = Remover(connection, places)
+        self._foreign = ForeignRemover(connection)
         self._reading: Reading | None = None
         self._beside: sqlite3.Connection | None = None
         self._cursor = Cursor(*BEGINNING)
@@ -105,6 +107,7 @@ class Housekeeping:
                 yield from self._remove_startless(now - max_age)
             if max_bytes:
                 yield from self._shrink(now, self._limit(max_bytes))
+            yield from self._remove_foreign(now, max_age=max_age, max_bytes=max_bytes)
             yield from self._sweep()
             if self.done.spans + self.done.windows > before and time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY_EVERY
@@ -196,6 +199,18 @@ class Housekeeping:
                 "WHERE start IS NULL AND id > ? ORDER BY id LIMIT ?",
                 (after, CANDIDATES),
             ).fetchall()
+
+    def _remove_foreign(self, now: int, *, max_age: int, max_bytes: int) -> Iterator[None]:
+        """Remove spans of other tracing systems that are too old, or more than their part of the file, oldest first."""
+        limit = self._limit(max_bytes) if max_bytes else self._max_bytes
+        question = self._foreign.question(now=now, max_age=max_age, max_bytes=limit)
+        while True:
+            with self._read.one_moment():
+                trace = self._foreign.next(self._read.connection, question)
+            if trace is None:
+                return
+            self._timed(partial(self._foreign.remove, trace))
+            yield
 
     def _take_away(self, windows: list[int], ended_by: int, most_pages: int = NO_PAGES) -> Removed:
         def work() -> Removed:

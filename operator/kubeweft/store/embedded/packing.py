@@ -227,6 +227,14 @@ class Unpacker:
             body,
         )
 
+    def names_of(self, shape: int) -> tuple[str, ...]:
+        """The attribute names of a shape."""
+        return self._shapes.get(shape) or self._shape(shape)
+
+    def text_of(self, number: bytes) -> str:
+        """The text that a value refers to."""
+        return self._values.get(number) or self._value(number)
+
     def _value(self, number: bytes) -> str:
         text = self._values[number] = self._text(int.from_bytes(number, "big"))
         return text
@@ -242,6 +250,51 @@ class Unpacker:
             query = "SELECT text FROM texts WHERE id = ?"
             self._texts[number] = self._connection.execute(query, (number,)).fetchone()[0]
         return self._texts[number]
+
+
+class TextFinder:
+    """Looks for one text in payloads, without making spans of them."""
+
+    def __init__(self, unpacker: Unpacker, text: str, *, names: frozenset[str]) -> None:
+        """``text`` is casefolded; it is looked for in a span's name, its error and its attributes with these ``names``."""
+        self._unpacker = unpacker
+        self._text = text
+        self._names = names
+        self._places: dict[int, tuple[int, ...]] = {}
+        self._told: dict[bytes | str, bool] = {}  # of texts that spans share, and their names
+
+    def find(self, payload: bytes, *, ignored: frozenset[int]) -> tuple[int, int] | None:
+        """When a span that tells the text begins and ends; None where it does not, or is of an ``ignored`` source."""
+        packed = _decode(payload)
+        if packed.head & 7 in ignored:
+            return None
+        if self._tells(packed.name) or (packed.error and self._text in packed.error.casefold()):
+            return packed.start, packed.start + packed.duration
+        for value in self._searched(packed):
+            if self._tells(value) if value.__class__ is bytes else self._text in str(value).casefold():
+                return packed.start, packed.start + packed.duration
+        return None
+
+    def _searched(self, packed: Payload) -> list[Any]:
+        number, values = packed.head >> 3, packed.values
+        if number == WRITTEN_OUT:
+            return [value for name, value in values.items() if name in self._names]
+        places = self._places.get(number)
+        if places is None:
+            names = self._unpacker.names_of(number)
+            places = self._places[number] = tuple(
+                index for index, name in enumerate(names) if name in self._names
+            )
+        return [values[index] for index in places]
+
+    def _tells(self, name: bytes | str) -> bool:
+        told = self._told.get(name)
+        if told is None:
+            if len(self._told) >= MOST_TEXTS:
+                self._told.clear()
+            text = name if isinstance(name, str) else self._unpacker.text_of(name)
+            told = self._told[name] = self._text in text.casefold()
+        return told
 
 
 def texts_used(payload: bytes) -> set[int]:

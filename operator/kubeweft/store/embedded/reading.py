@@ -6,7 +6,7 @@ window counts as long as the span: ``reach``, the longest any has ever been, say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,8 +37,8 @@ class Reading:
     def __init__(self, path: str) -> None:
         """Open the store for reading."""
         self.connection = schema.connect_reader(path)
-        self._unpacker = Unpacker(self.connection)
-        self._bodies = BodyUnpacker(self.connection)
+        self.unpacker = Unpacker(self.connection)
+        self.bodies = BodyUnpacker(self.connection)
         self._places: dict[int, Place] = {}
         self._era = 0
 
@@ -64,23 +64,14 @@ class Reading:
         era = int(schema.meta(self.connection, "era"))
         if era != self._era:
             self._era = era
-            self._unpacker.forget()
-            self._bodies.forget()
+            self.unpacker.forget()
+            self.bodies.forget()
             self._places.clear()
 
     @property
     def reach(self) -> int:
         """How long after its window's beginning any span has ended, at most; in nanoseconds."""
         return int(schema.meta(self.connection, "reach"))
-
-    def spans_of(self, trace_ids: Iterable[bytes]) -> list[Span]:
-        """All spans of these traces."""
-        spans: list[Span] = []
-        for trace_id in dict.fromkeys(trace_ids):
-            row = self.connection.execute(f"{_PLACE} WHERE w.trace = ?", (trace_id,)).fetchone()
-            if row is not None:
-                spans.extend(self.spans_in(row[7], _place(row)))
-        return spans
 
     def spans_in(self, window: int, place: Place, *, bodies: bool = True) -> Iterator[Span]:
         """The spans of one window by its number, in order of arrival."""
@@ -124,12 +115,14 @@ class Reading:
             "AND (start + length > ? OR last >= ?) ORDER BY start, length",
             (number, self.earliest(since), min(until, LARGEST), since, since),
         )
-        return [_window(key, row) for row in rows]
+        return [window_at(key, row) for row in rows]
 
     def window_of(self, trace_id: bytes) -> Window | None:
         """The window that a trace ID names."""
-        row = self.connection.execute(f"{_WINDOW} WHERE w.trace = ?", (trace_id,)).fetchone()
-        return None if row is None else _window(ObjectKey(*row[4:]), row[:4])
+        row = self.connection.execute(
+            f"{_WINDOW} WHERE w.trace = ? AND w.start NOT NULL", (trace_id,)
+        ).fetchone()
+        return None if row is None else window_at(ObjectKey(*row[4:]), row[:4])
 
     def nearest_window(self, key: ObjectKey, before: int) -> Window | None:
         """The last window of an object that begins at or before a time."""
@@ -138,7 +131,7 @@ class Reading:
             "ORDER BY start DESC LIMIT 1",
             (self.object_number(key), min(before, LARGEST)),
         ).fetchone()
-        return None if row is None else _window(key, row)
+        return None if row is None else window_at(key, row)
 
     def recent_windows(self, since: int) -> list[Window]:
         """All windows that had not ended at a time, oldest first."""
@@ -146,7 +139,7 @@ class Reading:
             f"{_WINDOW} WHERE w.start >= ? AND w.start + w.length > ? ORDER BY w.start, w.id",
             (self.earliest(since), since),
         )
-        return [_window(ObjectKey(*row[4:]), row[:4]) for row in rows]
+        return [window_at(ObjectKey(*row[4:]), row[:4]) for row in rows]
 
     def earliest(self, since: int) -> int:
         """The earliest beginning of a window that may reach to ``since``."""
@@ -242,15 +235,16 @@ class Reading:
             deleted=bool(deleted),
             kind=object_kind,
             api_version=api_version,
-            body=self._bodies.unpack(kind, body),
+            body=self.bodies.unpack(kind, body),
         )
 
     def _span(self, place: Place, *, span_id: bytes, payload: bytes, packed: bytes | int) -> Span:
-        body = self._bodies.unpack(place.type, packed) if isinstance(packed, bytes) else b""
-        return self._unpacker.unpack(place, span_id=span_id, payload=payload, body=body)
+        body = self.bodies.unpack(place.type, packed) if isinstance(packed, bytes) else b""
+        return self.unpacker.unpack(place, span_id=span_id, payload=payload, body=body)
 
 
-def _window(key: ObjectKey, row: tuple[int, int, bytes, int]) -> Window:
+def window_at(key: ObjectKey, row: tuple[int, int, bytes, int]) -> Window:
+    """A window of an object from its row."""
     start, length, trace, first = row
     return Window(key, start, length, trace, first != schema.NO_FIRST)
 

@@ -1,69 +1,40 @@
 """Finding objects: those with the latest spans first.
 
-Windows are walked from the newest backwards, and the walk ends when nothing older can still be among the first
-``limit``. Only if the name, namespace or type leave few objects is it the other way round: from those to their
-windows. A text is looked for in the spans of the windows walked, at most ``MOST_READ`` of them.
+What an object has to be like becomes a condition of SQL; which of those that fit are the latest is told by ``ranking``,
+or by ``finding_text`` where a text is looked for in their spans.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from kubeweft.model import vocabulary as v
-from kubeweft.model.errors import UserError
-from kubeweft.model.spans import Span
+from kubeweft.model.references import ObjectKey
+from kubeweft.store.embedded.finding_text import MOST_READ, TextSearch
+from kubeweft.store.embedded.ranking import (
+    FEW_OBJECTS,
+    FIRST,
+    LAST,
+    MOST_STARTS,
+    OVERLAP,
+    Ranking,
+    Scope,
+)
 from kubeweft.store.embedded.reading import LARGEST, Reading
-from kubeweft.store.embedded.recording import TIMELESS
 from kubeweft.store.interfaces import FoundObject, ObjectQuery
 
-MOST_READ = 1_000_000
-FEW_OBJECTS = 2_000
-SEARCHED = (
-    v.WORDS,
-    v.USER,
-    v.IMPERSONATED_USER,
-    v.FIELD_MANAGER,
-    v.FAILURE_REASON,
-    v.FAILURE_MESSAGE,
-    v.EVENT_REASON,
-    v.EVENT_MESSAGE,
-    v.EVENT_REPORTER,
-    v.GAP_REASON,
-    v.GAP_MESSAGE,
+_OBJECT = (
+    "SELECT c.name, t.grp, t.resource, o.namespace, o.name, t.kind FROM objects o "
+    "JOIN types t ON t.id = o.type JOIN clusters c ON c.id = t.cluster WHERE o.id = ?"
 )
-_FROM_OBJECTS = "objects o CROSS JOIN windows w ON w.object = o.id"
-_FROM_WINDOWS = "windows w CROSS JOIN objects o ON o.id = w.object"
-# A window with nothing but its object span and links lasts from its beginning to its end.
-_OVERLAP = (
-    "w.start BETWEEN ? AND ? AND CASE WHEN w.first > w.last THEN w.start + w.length > ? "
-    "ELSE w.first <= ? AND w.last >= ? END"
-)
+_TIMES = f"SELECT count(*), min({FIRST}), max({LAST}) FROM windows w WHERE w.object = ? AND {OVERLAP}"
 
 
-class Candidate(NamedTuple):
-    """One window that may match."""
+class _Times(NamedTuple):
+    """In how many windows an object matched, and when."""
 
-    window: int
-    object: int
-    start: int
+    windows: int
     first: int
     last: int
-
-
-class Match(NamedTuple):
-    """The times of what matched in a window."""
-
-    first: int
-    last: int
-
-
-class Conditions(NamedTuple):
-    """A part of a WHERE clause and its values."""
-
-    sql: str
-    values: tuple[object, ...]
 
 
 class Search:
@@ -76,121 +47,46 @@ class Search:
         *,
         most_read: int = MOST_READ,
         few_objects: int = FEW_OBJECTS,
+        most_starts: int = MOST_STARTS,
     ) -> None:
-        """``most_read`` bounds how many spans are searched for a text; up to ``few_objects`` are walked one by one."""
+        """``most_read`` bounds how many spans are searched for a text; for the others see ``ranking``."""
         self._reading = reading
         self._query = query
         self._most_read = most_read
         self._few_objects = few_objects
-        self._read = 0
-        self._text = query.text.casefold()
-        self._matches: dict[int, Match | None] = {}
-        self._earliest = reading.earliest(query.since)
-        self._until = min(query.until, LARGEST)
+        self._most_starts = most_starts
 
     def run(self) -> list[FoundObject]:
         """The objects found, at most one more than the limit."""
-        conditions = self._conditions()
-        if conditions is None or self._query.limit < 0:
+        scope = self._scope()
+        if scope is None or self._query.limit < 0:
             return []
-        latest = self._walk(conditions, most=self._query.limit + 1)
-        found = [self._found(number) for number in latest]
+        ranking = Ranking(self._reading, scope, few_objects=self._few_objects, most_starts=self._most_starts)
+        most = self._query.limit + 1
+        if not self._query.text:
+            found = [self._found(n, self._times(n, scope)) for n in ranking.latest(most)]
+        else:
+            search = TextSearch(
+                self._reading, scope, text=self._query.text, ranking=ranking, most_read=self._most_read
+            )
+            found = [self._found(n, self._matched(n, search)) for n in search.latest(most)]
         return sorted(found, key=lambda one: (-one.last, one.key))
 
-    def _walk(self, conditions: Conditions, *, most: int) -> list[int]:
-        """The numbers of the ``most`` objects whose spans are the latest."""
-        latest: dict[int, int] = {}
-        reach = self._reading.reach
-        current = LARGEST
-        for candidate in self._candidates(conditions):
-            if candidate.start < current:
-                current = candidate.start
-                if len(latest) >= most and current + reach < heapq.nlargest(most, latest.values())[-1]:
-                    break
-            match = self._match(candidate)
-            if match is not None and match.last > latest.get(candidate.object, -LARGEST):
-                latest[candidate.object] = match.last
-        return heapq.nlargest(most, latest, key=lambda number: (latest[number], -number))
+    def _found(self, number: int, times: _Times) -> FoundObject:
+        *key, kind = self._reading.connection.execute(_OBJECT, (number,)).fetchone()
+        return FoundObject(ObjectKey(*key), kind, *times)
 
-    def _candidates(self, conditions: Conditions) -> Iterator[Candidate]:
-        source = _FROM_OBJECTS if self._few(conditions) else _FROM_WINDOWS
-        rows = self._reading.connection.execute(
-            f"SELECT w.id, w.object, w.start, w.first, w.last FROM {source} "
-            f"WHERE {_OVERLAP} AND {conditions.sql} ORDER BY w.start DESC, w.id",
-            (*self._overlap(), *conditions.values),
-        )
-        return map(Candidate._make, rows)
+    def _times(self, number: int, scope: Scope) -> _Times:
+        return _Times._make(self._reading.connection.execute(_TIMES, (number, *scope.overlap)).fetchone())
 
-    def _few(self, conditions: Conditions) -> bool:
-        counted = self._reading.connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM objects o WHERE {conditions.sql} LIMIT ?)",
-            (*conditions.values, self._few_objects + 1),
-        ).fetchone()
-        return int(counted[0]) <= self._few_objects
+    def _matched(self, number: int, search: TextSearch) -> _Times:
+        matches = search.matches_of(number)
+        return _Times(len(matches), min(m.first for m in matches), max(m.last for m in matches))
 
-    def _overlap(self) -> tuple[int, ...]:
-        since = self._query.since
-        return (self._earliest, self._until, since, self._until, since)
-
-    def _found(self, number: int) -> FoundObject:
-        connection = self._reading.connection
-        rows = connection.execute(
-            f"SELECT w.id, w.object, w.start, w.first, w.last FROM windows w WHERE w.object = ? AND {_OVERLAP}",
-            (number, *self._overlap()),
-        ).fetchall()
-        matches = [match for row in rows if (match := self._match(Candidate._make(row))) is not None]
-        kind = connection.execute(
-            "SELECT kind FROM types WHERE id = (SELECT type FROM objects WHERE id = ?)", (number,)
-        ).fetchone()[0]
-        return FoundObject(
-            self._reading.place(rows[0][0]).key,
-            kind,
-            len(matches),
-            min(match.first for match in matches),
-            max(match.last for match in matches),
-        )
-
-    def _match(self, candidate: Candidate) -> Match | None:
-        if not self._text:
-            return _whole(candidate)
-        if candidate.window not in self._matches:
-            self._matches[candidate.window] = self._match_text(candidate)
-        return self._matches[candidate.window]
-
-    def _match_text(self, candidate: Candidate) -> Match | None:
-        place = self._reading.place(candidate.window)
-        if self._text in place.key.name.casefold():
-            return _whole(candidate)
-        first, last = LARGEST, -LARGEST
-        for span in self._reading.spans_in(candidate.window, place, bodies=False):
-            self._count_read()
-            if self._in_time(span) and self._tells_text(span):
-                first = min(first, span.start)
-                last = max(last, span.end)
-        return Match(first, last) if first <= last else None
-
-    def _count_read(self) -> None:
-        self._read += 1
-        if self._read > self._most_read:
-            raise UserError(
-                f"searching for {self._query.text!r} would read more than {self._most_read} spans: narrow it by time, "
-                "kind, namespace or name"
-            )
-
-    def _in_time(self, span: Span) -> bool:
-        return span.source not in TIMELESS and span.start <= self._until and span.end >= self._query.since
-
-    def _tells_text(self, span: Span) -> bool:
-        text = self._text
-        if text in span.name.casefold() or text in span.error.casefold():
-            return True
-        attributes = span.attributes
-        return any(text in str(attributes[name]).casefold() for name in SEARCHED if name in attributes)
-
-    def _conditions(self) -> Conditions | None:
-        """What the object has to be like; None if no object can be."""
+    def _scope(self) -> Scope | None:
+        """Where to look; None if no object can be like what is looked for."""
         query = self._query
-        parts, values = ["TRUE"], list[object]()
+        parts, values = list[str](), list[object]()
         if query.cluster or query.resources:
             numbers = self._types()
             if not numbers:
@@ -203,7 +99,13 @@ class Search:
             elif pattern:
                 parts.append(f"{column} = ?")
                 values.append(pattern)
-        return Conditions(" AND ".join(parts), tuple(values))
+        return Scope(
+            self._reading.earliest(query.since),
+            query.since,
+            min(query.until, LARGEST),
+            " AND ".join(parts),
+            tuple(values),
+        )
 
     def _types(self) -> list[int]:
         query = self._query
@@ -216,12 +118,6 @@ class Search:
             if query.cluster in ("", cluster)
             and (not query.resources or any(r == resource and g in (None, group) for g, r in query.resources))
         ]
-
-
-def _whole(candidate: Candidate) -> Match:
-    if candidate.first > candidate.last:
-        return Match(candidate.start, candidate.start)
-    return Match(candidate.first, candidate.last)
 
 
 def _glob(pattern: str) -> str:

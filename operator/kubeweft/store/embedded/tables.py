@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FIRST = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE clusters(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -48,11 +48,24 @@ CREATE TABLE doomed(window INTEGER PRIMARY KEY);
 CREATE TABLE bookmarks(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX audit_versions_of_object ON audit_versions(type, namespace, name);
 """
+# Spans of other tracing systems: what came of one trace at once is a part, ``foreign_joins`` are the values by which it
+# is found. ``received`` is when the last part came: senders' clocks have no say in how long something is kept.
+THIRD = """
+CREATE TABLE foreign_traces(id INTEGER PRIMARY KEY, trace BLOB NOT NULL UNIQUE, received INTEGER NOT NULL,
+    joined INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX foreign_traces_by_receipt ON foreign_traces(joined, received);
+CREATE TABLE foreign_parts(id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, digest BLOB NOT NULL, spans INTEGER NOT NULL,
+    content BLOB NOT NULL, UNIQUE(trace, digest));
+CREATE TABLE foreign_joins(name TEXT NOT NULL, value TEXT NOT NULL, start INTEGER NOT NULL, trace INTEGER NOT NULL,
+    UNIQUE(name, value, start, trace));
+CREATE INDEX foreign_joins_of_trace ON foreign_joins(trace);
+"""
 # All rows of ``meta`` are there from the beginning: to change a value is possible where there is no room for a new row.
 # ``removed`` counts spans, ``windows_removed`` windows, since the file was made; ``last_window`` is the highest number a
 # window has had; ``era`` counts how often numbers of types, texts or dictionaries became free to mean something else.
 FIRST_META = ("reach", "removed")
 SECOND_META = ("windows_removed", "last_window", "era", "oldest_kept", "texts_swept")
+THIRD_META = ("foreign_bytes",)  # of all parts together
 
 
 def bring_up_to_date(connection: sqlite3.Connection, *, application: int) -> None:
@@ -64,6 +77,8 @@ def bring_up_to_date(connection: sqlite3.Connection, *, application: int) -> Non
             _create_first(connection, application)
         if version < 2:
             _create(connection, SECOND, SECOND_META)
+        if version < 3:
+            _create(connection, THIRD, THIRD_META)
         if version < SCHEMA_VERSION:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

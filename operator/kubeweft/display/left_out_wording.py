@@ -1,0 +1,48 @@
+"""What limits left out, in words, the same for the terminal and for viewers."""
+
+from __future__ import annotations
+
+from kubeweft.display.trees import Truncation
+
+PLACES = {
+    "objects": "owned by",
+    "depth": "further down, under",
+    "siblings": "beside what was asked for, under",
+    "linked": "linked with",
+    "linked_read": "linked with",
+    "linked_facts": "linked with",
+    "foreign": "that belong to",
+}
+THINGS = {
+    "windows": ("older window", "older windows"),
+    "facts": ("fact", "facts"),
+    "foreign": ("span of other systems", "spans of other systems"),
+    "linked_facts": ("fact of objects", "facts of objects"),
+}
+OBJECTS = ("object", "objects")
+
+
+def words_of(cut: Truncation) -> str:
+    """``312 more Pods owned by replicasets.apps/shop/web``: of which kinds, where that is known, else what it is."""
+    if cut.what == "extension":  # nobody knows how many
+        return f"spans of other systems in {cut.of}"
+    if cut.kinds:
+        (name, count), *others = cut.kinds
+        listed = [
+            f"{count} more {plural(name, count)}",
+            *(f"{more} {plural(kind, more)}" for kind, more in others),
+        ]
+    else:
+        singular, many = THINGS.get(cut.what, OBJECTS)
+        listed = [f"{cut.more} more {singular if cut.more == 1 else many}"]
+    names = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else listed[0]
+    return f"{names} {PLACES.get(cut.what, 'of')} {cut.of}"
+
+
+def plural(kind: str, number: int) -> str:
+    """A kind for so many; the plural resource names that stand where a kind is unknown stay as they are."""
+    if number == 1 or "." in kind or kind.islower():
+        return kind
+    if kind.endswith("y") and kind[-2:-1] not in tuple("aeiou"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith(("s", "x", "ch", "sh")) else f"{kind}s"
