@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from kubeweft.app.extensions import extensions_of
 from kubeweft.display import json_shape, manifest, times
 from kubeweft.display.resolving import Wanted, parse_argument, resolve
 from kubeweft.display.searching import query_of, search
 from kubeweft.display.stories import read_story
 from kubeweft.display.text import write_found, write_tree
 from kubeweft.display.trees import LinkedMode
-from kubeweft.display.views.definitions import OWNED
+from kubeweft.display.views.choosing import choose_selection
+from kubeweft.display.views.definitions import Selection, View, Views
+from kubeweft.display.views.loading import builtin_views, views_with
+from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
-from kubeweft.model.references import ObjectKey, ResourceType
+from kubeweft.model.references import ObjectKey, ResourceType, group_resource
 from kubeweft.runtime import clock
+from kubeweft.store.interfaces import SpanReader
 from kubeweft.store.sqlite_reader import SqliteReader
+
+if TYPE_CHECKING:
+    from kubeweft.store.opening import OpenedReader
+
+DEFAULT_VIEW = "tree"
+REMOTE = "://"  # what only the address of a store somewhere else has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +49,41 @@ class Question:
     until: str
     at: str
     local: bool
-    linked: LinkedMode = "auto"
+    view: str = DEFAULT_VIEW
+    select: str = ""
+    linked: LinkedMode | None = None
+    views: Path | None = None
+    extensions: Path | None = None
 
     @property
     def zone(self) -> tzinfo:
         """Of times read and written."""
         return zone_of(local=self.local)
 
+    def arrangement(self) -> tuple[View, Selection]:
+        """The view and selection that are meant; raises ``UserError`` that tells which there are."""
+        known = views_of(self.views)
+        selection = choose_selection(self.select, known)
+        if self.linked is not None:
+            selection = dataclasses.replace(selection, linked=self.linked)
+        return known.view(self.view), selection
 
-def show_story(file: Path, question: Question, *, form: str, console: Console) -> None:
+
+def show_story(store: str, question: Question, *, form: str, console: Console) -> None:
     """Write the tree of an object, as text or JSON."""
+    view, selection = question.arrangement()
     since, until = times.parse_range(question.since, question.until, now=clock.now(), zone=question.zone)
-    with _reading(file) as (reader, kinds):
-        key = _key(reader, kinds, question)
+    with reading(store) as (reader, kinds):
+        key = find_key(reader, kinds, question)
         tree = read_story(
             reader,
             key,
+            view=view,
+            selection=selection,
             since=since,
             until=until,
             kinds=kinds,
-            selection=dataclasses.replace(OWNED, linked=question.linked),
+            extensions=extensions_of(str(question.extensions or ""), reader),
         )
     if form == "json":
         click.echo(json_shape.to_text(json_shape.tree_as_json(tree)))
@@ -63,18 +91,18 @@ def show_story(file: Path, question: Question, *, form: str, console: Console) -
         write_tree(tree, console, zone=question.zone)
 
 
-def show_manifest(file: Path, question: Question, *, form: str) -> None:
+def show_manifest(store: str, question: Question, *, form: str) -> None:
     """Write an object as it was at a moment, as YAML or JSON."""
     moment = times.parse_time(question.at, now=clock.now(), zone=question.zone)
-    with _reading(file) as (reader, kinds):
-        found = manifest.manifest_at(reader, _key(reader, kinds, question), moment)
+    with reading(store) as (reader, kinds):
+        found = manifest.manifest_at(reader, find_key(reader, kinds, question), moment)
     click.echo(
         json_shape.to_text(found) if form == "json" else manifest.manifest_yaml(found), nl=form == "json"
     )
 
 
 def show_search(
-    file: Path,
+    store: str,
     *,
     form: str,
     local: bool,
@@ -91,7 +119,7 @@ def show_search(
     """Write the objects that a search finds."""
     zone = zone_of(local=local)
     begin, end = times.parse_range(since, until, now=clock.now(), zone=zone)
-    with _reading(file) as (reader, kinds):
+    with reading(store) as (reader, kinds):
         query = query_of(
             kinds,
             cluster=cluster,
@@ -110,6 +138,67 @@ def show_search(
         write_found(found, console, zone=zone)
 
 
+def show_views(file: Path | None, *, form: str, console: Console) -> None:
+    """Write the views and selections there are."""
+    known = views_of(file)
+    offered: dict[str, Mapping[str, View | Selection]] = {
+        "views": known.views,
+        "selections": known.selections,
+    }
+    if form == "json":
+        shape = {
+            what: [{"name": one.name, "number": one.number, "title": one.title} for one in some.values()]
+            for what, some in offered.items()
+        }
+        click.echo(json_shape.to_text(shape))
+        return
+    widest = max(len(name) for some in offered.values() for name in some)
+    for what, some in offered.items():
+        console.print(f"{what}:", style="bold", highlight=False)
+        for name, one in some.items():
+            console.print(f"  {name.ljust(widest)}  {one.title}".rstrip(), highlight=False, markup=False)
+
+
+def stored_clusters(store: str) -> list[str]:
+    """The names of the clusters in a store; none where there is no store."""
+    if REMOTE not in store and not Path(store).exists():
+        return []
+    with _opened(store) as reader:
+        return reader.clusters()
+
+
+def stored_kinds(store: str) -> list[str]:
+    """The kinds of what is stored, as people type them: in lower case, with their group where two share a name."""
+    with _opened(store) as reader:
+        known = {(group, resource): kind for group, resource, kind in reader.known_resources() if kind}
+    names = Counter(kind.lower() for kind in known.values())
+    return sorted(
+        kind.lower() if names[kind.lower()] == 1 else group_resource(group, resource)
+        for (group, resource), kind in known.items()
+    )
+
+
+def stored_names(
+    store: str, *, kind: str, beginning: str, namespace: str = "", cluster: str = "", most: int
+) -> list[str]:
+    """The names of stored objects of a kind that begin like this, at most so many."""
+    with reading(store) as (reader, kinds):
+        query = query_of(
+            kinds, cluster=cluster, kind=kind, namespace=namespace, name=f"{beginning}*", limit=most
+        )
+        return sorted({found.key.name for found in search(reader, query).objects if found.key.name})
+
+
+def views_of(file: Path | None) -> Views:
+    """All views and selections: those that are shipped, and those of a file."""
+    if file is None:
+        return builtin_views()
+    try:
+        return views_with([(str(file), file.read_text(encoding="utf-8"))])
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the views in {file}: {error}") from None
+
+
 def zone_of(*, local: bool) -> tzinfo:
     """UTC, or the zone of this machine."""
     return (datetime.now(UTC).astimezone().tzinfo or UTC) if local else UTC
@@ -120,9 +209,9 @@ VIRTUAL_KINDS = {("helm.sh", "releases"): "Release"}
 
 
 @contextmanager
-def _reading(file: Path) -> Iterator[tuple[SqliteReader, Kinds]]:
-    """The store, and the kinds that it knows beside the built-in ones."""
-    with SqliteReader(file) as reader:
+def reading(store: str) -> Iterator[tuple[SpanReader, Kinds]]:
+    """The store of a file or an address, and the kinds that it knows beside the built-in ones."""
+    with _opened(store) as reader:
         kinds = Kinds()
         for group, resource, told in reader.known_resources():
             kind = told or VIRTUAL_KINDS.get((group, resource), "")
@@ -131,7 +220,17 @@ def _reading(file: Path) -> Iterator[tuple[SqliteReader, Kinds]]:
         yield reader, kinds
 
 
-def _key(reader: SqliteReader, kinds: Kinds, question: Question) -> ObjectKey:
+def _opened(store: str) -> OpenedReader:
+    """Stores elsewhere need gRPC and more, which would cost every command a moment."""
+    if REMOTE not in store:
+        return SqliteReader(store)
+    from kubeweft.store.opening import open_reader
+
+    return open_reader(store)
+
+
+def find_key(reader: SpanReader, kinds: Kinds, question: Question) -> ObjectKey:
+    """The stored object that is meant; raises ``UserError``."""
     kind, name = parse_argument(question.words)
     wanted = Wanted(kind=kind, name=name, namespace=question.namespace, cluster=question.cluster)
     return resolve(reader, kinds, wanted)

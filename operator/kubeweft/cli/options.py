@@ -14,12 +14,15 @@ from kubeweft.model.errors import UserError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+REMOTE = "://"  # what only the address of a store somewhere else has
+
 store: Decorator = click.option(
     "--store",
     default="kubeweft.db",
     show_default=True,
     envvar="KUBEWEFT_STORE",
-    help="File of the embedded store.",
+    help="File of the embedded store, or the address of another: grpc://HOST:PORT (Jaeger's storage API),"
+    " http://HOST:PORT (the query API of a Jaeger).",
 )
 cluster: Decorator = click.option(
     "--cluster", default="", help="Name of the cluster, where the store has several."
@@ -29,6 +32,19 @@ since: Decorator = click.option(
     "--since", default="", help="From then on: 10m, 2h30m, 1d, 10:32, 2026-11-21T10:32Z."
 )
 until: Decorator = click.option("--until", default="", help="Until then, written like --since.")
+views: Decorator = click.option(
+    "--views",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="YAML file with views and selections of your own, beside those that are shipped.",
+)
+extensions: Decorator = click.option(
+    "--extensions",
+    type=click.Path(path_type=Path),
+    default=None,
+    envvar="KUBEWEFT_EXTENSIONS",
+    help="YAML file that names other trace stores (Jaeger, Tempo), whose spans are shown with what they belong to.",
+)
 local_time: Decorator = click.option("--local", is_flag=True, help="Times in the local zone instead of UTC.")
 
 
@@ -44,14 +60,16 @@ def output(*choices: str) -> Decorator:
     )
 
 
-def existing_store(path: str) -> Path:
-    """The store's file; raises ``UserError`` that says how one comes to be."""
+def existing_store(path: str) -> str:
+    """Where the store is; raises ``UserError`` that says how one comes to be, if it is a file that is not there."""
+    if REMOTE in path:
+        return path
     file = Path(path)
     if not file.exists():
         raise UserError(
             f"there is no store at {path}: name one with --store, or make one with 'kubeweft run' or 'kubeweft import'"
         )
-    return file
+    return path
 
 
 class Output(Console):

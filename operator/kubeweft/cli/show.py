@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import click
 
-from kubeweft.app.showing import Question, show_manifest, show_story
+from kubeweft.app.showing import DEFAULT_VIEW, Question, show_manifest, show_story
 from kubeweft.cli import options
+from kubeweft.cli.completing import complete_object
 from kubeweft.display.trees import LinkedMode
 
 
 @click.command(short_help="The story of one object and what it owns.")
-@click.argument("object_words", nargs=-1, required=True, metavar="KIND/NAME")
+@click.argument("object_words", nargs=-1, required=True, metavar="KIND/NAME", shell_complete=complete_object)
 @options.namespace
 @options.cluster
 @options.store
 @options.since
 @options.until
 @click.option("--at", default="", help="The manifest as it was at this moment (-o yaml or json).")
+@click.option("--view", default=DEFAULT_VIEW, show_default=True, help="How it is arranged.")
+@click.option(
+    "--select",
+    default="",
+    help="Which objects around it: the name of a selection, and after commas up=N, down=N, siblings, linked=…,"
+    " role=…, class=…. (`kubeweft views` lists views and selections.)",
+)
 @click.option(
     "--linked",
     type=click.Choice(get_args(LinkedMode)),
-    default="auto",
-    show_default=True,
+    default=None,
     help="Objects that are linked but no children: not at all, their names, or also what happened to them"
-    " (auto: to those to which something happened that may matter here).",
+    " (auto: to those to which something happened that may matter here). Default: what the selection says.",
 )
+@options.views
+@options.extensions
 @options.local_time
 @options.output("text", "json", "yaml")
 def show(
@@ -37,7 +47,11 @@ def show(
     since: str,
     until: str,
     at: str,
-    linked: LinkedMode,
+    view: str,
+    select: str,
+    linked: LinkedMode | None,
+    views: Path | None,
+    extensions: Path | None,
     local: bool,
     output: str,
 ) -> None:
@@ -49,7 +63,8 @@ def show(
     kubeweft show deployment/demo -n default
     kubeweft show deploy demo -n default --since 2h --until 30m
     kubeweft show pod/demo-6d4b75cb6d-x2x5p -n default -o json
-    kubeweft show deployment/demo -n default --linked full
+    kubeweft show deployment/demo -n default --view timeline --select owned,down=1
+    kubeweft show pod/demo-6d4b75cb6d-x2x5p -n default --select ancestors,linked=full
     kubeweft show deployment/demo -n default --at 10:32 -o yaml
     """
     if output == "yaml":
@@ -64,10 +79,14 @@ def show(
         until=until,
         at=at,
         local=local,
+        view=view,
+        select=select,
         linked=linked,
+        views=views,
+        extensions=extensions,
     )
-    file = options.existing_store(store)
+    place = options.existing_store(store)
     if at:
-        show_manifest(file, question, form=output)
+        show_manifest(place, question, form=output)
     else:
-        show_story(file, question, form=output, console=options.standard_output())
+        show_story(place, question, form=output, console=options.standard_output())

@@ -1,0 +1,39 @@
+"""What a shell proposes for ``KIND/NAME`` and ``KIND NAME``: what the store holds, and nothing at all where it cannot be read."""
+
+from __future__ import annotations
+
+import os
+
+import click
+from click.shell_completion import CompletionItem
+
+from kubeweft.app.showing import stored_kinds, stored_names
+from kubeweft.cli import options
+from kubeweft.model.errors import UserError
+
+DEFAULT_STORE = "kubeweft.db"
+MOST = 200
+
+
+def complete_object(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Kinds for the first word, names after a slash or for the second."""
+    store = ctx.params.get("store") or os.environ.get("KUBEWEFT_STORE") or DEFAULT_STORE
+    before = ctx.params.get("object_words") or ()
+    kind, slash, beginning = incomplete.partition("/")
+    if before:
+        kind, slash, beginning = before[0], " ", incomplete
+    try:
+        options.existing_store(store)
+        if not slash:
+            return [CompletionItem(one) for one in stored_kinds(store) if one.startswith(incomplete.lower())]
+        names = stored_names(
+            store,
+            kind=kind,
+            beginning=beginning,
+            namespace=ctx.params.get("namespace") or "",
+            cluster=ctx.params.get("cluster") or "",
+            most=MOST,
+        )
+    except UserError:
+        return []
+    return [CompletionItem(name if before else f"{kind}/{name}") for name in names]
