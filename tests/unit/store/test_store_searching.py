@@ -105,16 +105,23 @@ queries = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10**6), query=queries, few=st.sampled_from((0, 3, 1000)))
-def test_a_search_gives_what_looking_at_everything_would(seed: int, query: ObjectQuery, few: int) -> None:
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    query=queries,
+    few=st.sampled_from((0, 3, 1000)),
+    starts=st.sampled_from((0, 1, 2, 100)),
+)
+def test_a_search_gives_what_looking_at_everything_would(
+    seed: int, query: ObjectQuery, few: int, starts: int
+) -> None:
     spans = spans_of(seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         with SqliteStore(path) as store:
             store.write(Batch(spans=spans))
         reading = Reading(str(path))
-        found = Search(reading, query, few_objects=few).run()
+        found = Search(reading, query, few_objects=few, most_starts=starts).run()
         reading.close()
     expected = plainly(spans, query)
     assert len(found) == min(len(expected), query.limit + 1)
@@ -140,24 +147,60 @@ def test_a_text_search_that_would_read_too_much_says_how_to_narrow_it(tmp_path: 
     reading.close()
 
 
-def test_a_search_for_the_latest_does_not_walk_all_windows(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    with SqliteStore(path) as store:
-        for window in range(200):
-            start = NINE + window * LENGTH
-            spans = [object_span(key_of(f"o{n}"), start) for n in range(5)]
-            store.write(Batch(spans=[*spans, *(fact(key_of(f"o{n}"), n, start=start) for n in range(5))]))
+def operations(path: Path, query: ObjectQuery, **more: int) -> int:
+    """How many operations SQLite carries out for a search, in thousands."""
     reading = Reading(str(path))
-    walked = 0
-
-    class Counting(Search):
-        def _match(self, candidate):  # type: ignore[no-untyped-def]  # only counts
-            nonlocal walked
-            walked += 1
-            return super()._match(candidate)
-
-    since = NINE + 150 * LENGTH
-    found = Counting(reading, ObjectQuery(limit=2, since=since), few_objects=0).run()
-    assert [one.windows for one in found] == [50, 50, 50]
-    assert walked < 5 * 4 + 3 * 50 + 1  # a few windows back, and then those of the three found
+    steps: list[None] = []
+    with reading.one_moment():
+        reading.connection.set_progress_handler(lambda: steps.append(None), 1000)
+        assert len(Search(reading, query, **more).run()) == query.limit + 1
     reading.close()
+    return len(steps)
+
+
+@pytest.fixture(scope="module")
+def short_and_long(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Stores of the same 100 objects, over 20 and over 200 windows."""
+    folder = tmp_path_factory.mktemp("windows")
+    keys = [key_of(f"o{n:03d}") for n in range(100)]
+    for windows in (20, 200):
+        spans: list[Span] = []
+        for start in range(NINE, NINE + windows * LENGTH, LENGTH):
+            spans += [object_span(key, start) for key in keys]
+            spans += [fact(key, n, start=start + n) for n, key in enumerate(keys)]
+        with SqliteStore(folder / f"{windows}.db") as store:
+            store.write(Batch(spans=spans))
+    return folder / "20.db", folder / "200.db"
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+@pytest.mark.parametrize("more", [{}, {"text": "ALI"}, {"namespace": "shop"}])
+def test_what_a_search_costs_does_not_grow_with_the_windows_stored(
+    short_and_long: tuple[Path, Path], more: dict[str, str], few: int
+) -> None:
+    """But for those of the two objects found, whose windows are counted."""
+    query = ObjectQuery(limit=1, **more)  # type: ignore[arg-type]
+    short, long = (operations(path, query, few_objects=few) for path in short_and_long)
+    counted = 2 * 180 * 60 / 1000
+    put_in_order = 180 * 100 * 60 / 1000 if "text" in more and few else 0  # of few objects, all their windows
+    assert long - short < counted + put_in_order
+
+
+def test_a_text_that_everything_has_is_not_looked_for_everywhere(tmp_path: Path) -> None:
+    """What ends last has the text early, so nothing tells that others have it no later: some are compared, not all."""
+    path, objects = tmp_path / "store.db", 4_000
+    with SqliteStore(path) as store:
+        spans: list[Span] = []
+        for number in range(objects):
+            key = key_of(f"o{number:04d}")
+            late = fact(key, 2, start=NINE + 20 * MINUTE + number, attributes={v.USER: "bob"})
+            spans += [object_span(key), fact(key, 1, start=NINE + number), late]
+        store.write(Batch(spans=spans))
+    reading = Reading(str(path))
+    read: list[str] = []
+    with reading.one_moment():
+        reading.connection.set_trace_callback(read.append)
+        found = Search(reading, ObjectQuery(text="alice", limit=4)).run()
+    reading.close()
+    assert [one.key.name for one in found] == [f"o{objects - n:04d}" for n in range(1, 6)]
+    assert len(read) < objects, "windows that were looked into"

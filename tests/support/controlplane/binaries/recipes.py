@@ -87,7 +87,10 @@ KWOK = Recipe(
 
 JAEGER = Recipe(
     name="jaeger",
-    programs={"jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger"},
+    programs={
+        "jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger",
+        "jaeger-remote-storage": "github.com/jaegertracing/jaeger/cmd/remote-storage",
+    },
     usual_seconds=300,
     # Module v1.76.0 was released as Jaeger v2.13.0.
     version_flags=("github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0",),
