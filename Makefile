@@ -37,8 +37,8 @@ demo: install ## See it work: a control plane, Kubeweft, a rollout and its trace
 test: lint binaries jaeger-binaries ## Everything: lint, types, and all tests, end to end included
 	@$(BIN)/python -m pytest
 
-check: lint ## The quick part: format, lint, types, import contracts, and tests without I/O
-	@$(BIN)/python -m pytest $(QUICK_TESTS)
+check: lint ## The quick part: format, lint, types, import contracts, and tests without other programs
+	@$(BIN)/python -m pytest -m 'not slow and not jaeger' $(QUICK_TESTS)
 
 lint: install ## Format, lint, types and import contracts, without tests
 	@$(BIN)/ruff format --check .
@@ -67,8 +67,9 @@ binaries: install ## Find or build (once, about 8 minutes) the programs of the c
 	@$(CONTROLPLANE).binaries >/dev/null
 	@$(CONTROLPLANE).binaries kubectl >/dev/null
 
-jaeger-binaries: install ## Build Jaeger v2 for the export tests (once, 5 to 10 minutes)
+jaeger-binaries: install ## Build Jaeger v2 and its remote storage for the tests (once, 5 to 10 minutes)
 	@$(CONTROLPLANE).binaries jaeger >/dev/null
+	@PYTHONPATH=tests/support $(BIN)/python -m browser.jaeger_ui >/dev/null || echo "without the UI of Jaeger its tests are skipped" >&2
 
 requirements: ## Pin the dependencies anew (needs uv; UV=path names it)
 	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/runtime.txt

@@ -78,13 +78,60 @@ class Settings(BaseSettings):
     otlp: str = Field(
         "", description="OTLP receiver that gets every span: http://host:4318 or grpc://host:4317"
     )
+    otlp_listen: str = Field(
+        "",
+        description="HOST:PORT where spans of other components are taken by OTLP/gRPC, to be shown with the requests and Pods"
+        " they belong to; empty: none",
+    )
+    otlp_listen_http: str = Field(
+        "", description="HOST:PORT of the same by OTLP/HTTP (/v1/traces); empty: none"
+    )
+    otlp_token_file: str = Field(
+        "", description="file with the bearer token that senders of spans have to show; kube-apiserver cannot"
+    )
     without_policy: Literal["everything", "nothing"] = Field(
         "everything", description="what to trace while there is no TracingPolicy"
+    )
+    serve_grpc: str = Field(
+        "", description="HOST:PORT of Jaeger's storage API, by which Jaeger shows what is stored; empty: none"
+    )
+    serve_http: str = Field(
+        "", description="HOST:PORT of the query API for Grafana and browsers; empty: none"
+    )
+    serve_auth: Literal["none", "kubernetes"] = Field(
+        "none",
+        description="who may ask there: everybody, or whom a bearer token says, about what Kubernetes lets that one read",
+    )
+    serve_insecure_no_auth: bool = Field(
+        False, description="serve at addresses that other machines reach without asking who is there"
+    )
+    serve_ui: str = Field(
+        "", description="folder with a built Jaeger UI, served with the query API; empty: none"
+    )
+    serve_tls_cert: str = Field(
+        "", description="certificate file of what is served to viewers; empty: no TLS"
+    )
+    serve_tls_key: str = Field("", description="key file that belongs to serve_tls_cert")
+    views: str | dict[str, Any] = Field(
+        "", description="YAML file with views of your own; in the --config file also a table of them"
+    )
+    extensions: str | dict[str, Any] = Field(
+        "",
+        description="YAML file that names other trace stores (Jaeger, Tempo) to fetch spans from; in the --config file also"
+        " a table",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
     log_format: Literal["text", "json"] = Field("text", description="log lines for people or for machines")
 
-    @field_validator("audit_listen", "status_listen", "admission_listen")
+    @field_validator(
+        "audit_listen",
+        "status_listen",
+        "admission_listen",
+        "serve_grpc",
+        "serve_http",
+        "otlp_listen",
+        "otlp_listen_http",
+    )
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from kubeweft.app.membership import Connect, Member, Relink, Shared, no_type
 from kubeweft.kube.clients import ClusterClient, connect_with
@@ -53,6 +53,11 @@ class ClusterSet:
     def members(self) -> Mapping[str, Member]:
         """All clusters by name, the local one first."""
         return {self.local.name: self.local} | {name: joined.member for name, joined in self._joined.items()}
+
+    @property
+    def clients(self) -> Mapping[str, ClusterClient]:
+        """The clients of clusters that are watched at the moment at which somebody looks, by name."""
+        return ConnectedClients(self.members)
 
     def rules_of(self, cluster: str) -> Rules:
         """The rules in force for a cluster: those its watches work by, or the plan's where nobody watches it."""
@@ -152,6 +157,34 @@ class ClusterSet:
         for name, joined in self._joined.items():
             if joined.task.done() or name not in wanted or _credential(wanted[name]) != joined.credential:
                 yield name, joined
+
+
+class HasClient(Protocol):
+    """A cluster that may be connected."""
+
+    @property
+    def client(self) -> ClusterClient | None:
+        """How to ask it; None while it is not known to be the cluster it should be."""
+
+
+class ConnectedClients(Mapping[str, ClusterClient]):
+    """Clusters come and go while somebody holds this: it always tells those of now."""
+
+    def __init__(self, members: Callable[[], Mapping[str, HasClient]]) -> None:
+        """``members`` gives all clusters by name, connected or not."""
+        self._members = members
+
+    def __getitem__(self, name: str) -> ClusterClient:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def _now(self) -> dict[str, ClusterClient]:
+        return {name: member.client for name, member in self._members().items() if member.client is not None}
 
 
 def _credential(joined: JoinedCluster) -> tuple[bytes, str]:

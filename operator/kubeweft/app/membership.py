@@ -96,6 +96,9 @@ class Member:
         self.name = name
         self.uid = ""
         self.collector: Collector | None = None
+        self.client: ClusterClient | None = (
+            None  # while it is watched, and so is known to be the one it should be
+        )
         self.trouble = NO_TROUBLE
         self.settled = asyncio.Event()  # it has been reached once, or could not be
         self._connect = connect
@@ -142,6 +145,7 @@ class Member:
     async def _trace(self, client: ClusterClient) -> None:
         """Watch it for as long as it is the cluster it was."""
         collector = self.collector = self._shared.collect(self.name, client, self._plan)
+        self.client = client
         try:
             async with asyncio.TaskGroup() as group:
                 work = [
@@ -155,7 +159,7 @@ class Member:
                 for task in work:
                     task.cancel()
         finally:
-            self.collector = None
+            self.collector = self.client = None
             await self._flush_if_possible(collector)
 
     async def _look_after(self, client: ClusterClient, collector: Collector) -> None:

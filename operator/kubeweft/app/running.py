@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
+from kubeweft.app.foreign_spans import receiving_foreign
 from kubeweft.app.operating import Operator
+from kubeweft.app.serving import serve_options, serving
 from kubeweft.kube.clients import ClusterClient, connect
 from kubeweft.runtime.loop_errors import quieten
+from kubeweft.runtime.signals import until_signal
 from kubeweft.runtime.telemetry import own_traces
 from kubeweft.runtime.tuning import tune_interpreter
 from kubeweft.settings import Settings
@@ -18,8 +20,6 @@ from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer
 
 logger = logging.getLogger(__name__)
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 async def run_operator(settings: Settings) -> None:
@@ -29,7 +29,14 @@ async def run_operator(settings: Settings) -> None:
     with own_traces():
         async with _connected(settings) as client, _storing(settings) as (store, writer):
             operator = Operator(settings, store=store, writer=writer, client=client)
-            await _until_signal(operator.run)
+            foreign = receiving_foreign(
+                settings,
+                writer.write,
+                hiding=lambda: operator.clusters.rules_of(settings.cluster).redactor,
+                is_open=lambda: operator.audit.is_open,
+            )
+            async with serving(serve_options(settings), clients=operator.clusters.clients), foreign:
+                await until_signal(operator.run)
     logger.info("stopped")
 
 
@@ -52,27 +59,3 @@ async def _connected(settings: Settings) -> AsyncIterator[ClusterClient]:
         yield client
     finally:
         await client.close()
-
-
-async def _until_signal(run: Callable[[], Awaitable[None]]) -> None:
-    """Run until a signal asks to stop; errors of ``run`` itself come out as they are."""
-    loop = asyncio.get_running_loop()
-    running = asyncio.current_task()
-    assert running is not None
-    asked = False
-
-    def stop() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            logger.info("stopping")
-            running.cancel()
-
-    for name in STOP_SIGNALS:
-        loop.add_signal_handler(name, stop)
-    try:
-        await run()
-    except asyncio.CancelledError:
-        if not asked:
-            raise
-        running.uncancel()

@@ -15,7 +15,11 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 COMMANDS = {  # name: where it is, loaded only when it is used, for the sake of a quick start
     "run": "kubeweft.cli.run:run",
     "show": "kubeweft.cli.show:show",
+    "diff": "kubeweft.cli.diff:diff",
+    "compare": "kubeweft.cli.compare:compare",
+    "views": "kubeweft.cli.views:views",
     "search": "kubeweft.cli.search:search",
+    "serve": "kubeweft.cli.serve:serve",
     "import": "kubeweft.cli.importing:import_",
     "rules": "kubeweft.cli.rules:rules",
     "crds": "kubeweft.cli.crds:crds",
@@ -62,7 +66,11 @@ def kubeweft() -> None:
     \b
     kubeweft run --kubeconfig ~/.kube/config --store kubeweft.db     watch a cluster
     kubeweft show deployment/demo -n default --store kubeweft.db     the story of one object and what it owns
+    kubeweft diff deployment/demo -n default --from 1h               what became of it, and who did that
+    kubeweft compare deploy/demo@10:32 deploy/demo@11:02             two rollouts side by side
+    kubeweft views                                                   what --view and --select may be
     kubeweft search --text BackOff --since 1h --store kubeweft.db    find objects
+    kubeweft serve --store kubeweft.db                               for Jaeger, Grafana and browsers
     kubeweft import audit.log --store kubeweft.db                    read audit logs, no cluster needed
     kubeweft rules test -f rule.yaml -f objects.yaml                 try a LinkRule
     """
@@ -70,8 +78,15 @@ def kubeweft() -> None:
 
 def main() -> None:
     """The entry point: errors that a person can mend are one clear message and exit status 2."""
+    run_command(kubeweft)
+
+
+def run_command(command: click.Command, *, name: str = "kubeweft") -> None:
+    """Run what was typed to its end; ``name`` is what it was called by."""
     try:
-        kubeweft(standalone_mode=False)
+        status = command.main(prog_name=name, standalone_mode=False)
+        if isinstance(status, int):  # some command called ctx.exit
+            sys.exit(status)
     except (UserError, NotNow) as error:
         click.echo(f"kubeweft: {error}", err=True)
         sys.exit(2)

@@ -536,6 +536,14 @@ metadata: {name: shop, annotations: {kubeweft.io/member: east/shop}}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop, annotations: {kubeweft.io/federated-by: hub/shop/web}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata:
+  name: web-5d
+  namespace: shop
+  annotations: {kubeweft.io/federated-by: hub/shop/web}
+  ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]
 """,
         {"deployments/web > hub:deployments/web"},
     ),

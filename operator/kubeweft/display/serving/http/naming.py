@@ -1,0 +1,50 @@
+"""The parameters that several routes share, and what they mean: in words for the description, and as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kubeweft.display.answering import TAGS
+from kubeweft.display.serving.http import reading
+from kubeweft.display.serving.http.describing import Parameter
+
+HOURS: Final = 3_600_000_000_000
+DEFAULT_LOOKBACK: Final = 48 * HOURS  # Jaeger's own, for clients that send no times
+DEFAULT_TRACES: Final = 100
+MOST_TRACES: Final = 1000
+
+EPOCH = {"type": "integer", "format": "int64"}
+MOMENT = {"type": "string", "format": "date-time"}
+DURATION = {"type": "string", "examples": ["1.2s", "100ms", "1h30m"]}
+TRUTH = {"type": "boolean"}
+TRACE_ID = {"type": "string", "pattern": "^[0-9a-fA-F]{1,32}$"}
+TAGS_OBJECT = {"type": "string", "contentMediaType": "application/json"}
+NUMBER_OF_TRACES = {"type": "integer", "minimum": 1, "maximum": MOST_TRACES, "default": DEFAULT_TRACES}
+
+SELECTING = (
+    f"{', '.join(TAGS)} select objects; any other name is an attribute that a span of the tree has to have"
+)
+
+TRACE_ID_IN_PATH = Parameter(
+    name="trace_id",
+    means="The ID of a displayed or stored trace; leading zeros may be missing.",
+    read=reading.trace_id,
+    schema=TRACE_ID,
+    place="path",
+    required=True,
+)
+
+
+def limited(traces: int | None) -> int:
+    """How many traces a search gives: what was asked for, within reason."""
+    return DEFAULT_TRACES if traces is None or traces <= 0 else min(traces, MOST_TRACES)
+
+
+def range_of(values: Mapping[str, int | None], since: str, until: str, *, now: int) -> tuple[int, int]:
+    """The time to search in: without a beginning, the last two days before its end."""
+    end = values[until]
+    end = now if end is None else end
+    begin = values[since]
+    back = values.get("lookback") or DEFAULT_LOOKBACK
+    return (max(end - back, 0) if begin is None else begin), end

@@ -1,0 +1,301 @@
+"""The methods of ``jaeger.storage.v2``: questions in its messages, answers out of :class:`Answers`.
+
+Who asks is told by the bearer token of the call; what is shown to whom is decided by whoever gives the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from kubeweft.display.answering import Answers, TraceQuestion, TraceSummary
+from kubeweft.display.serving.dependencies import TypeLink
+from kubeweft.display.serving.stopping import Stopped
+from kubeweft.display.serving.storage_v2.chunks import trace_chunks
+from kubeweft.display.serving.storage_v2.explaining import AGAIN, TRACE_ID, explanation
+from kubeweft.display.serving.storage_v2.working import answered, streamed
+from kubeweft.display.trees import FOREVER
+from kubeweft.model.errors import KubeweftError, NotNow, UserError
+from kubeweft.otlp import jaeger_storage as api
+
+Found = TypeVar("Found")
+Call = Any
+"""grpc's ``ServicerContext``, which ships no types."""
+
+SECONDS = 30.0
+SEARCH_SECONDS = 8.0  # Jaeger's UI gives up after ten
+STREAMS = 8  # at once: each holds a tree in memory
+ADMISSION = 10.0  # seconds that a stream waits for its turn
+PATIENCE = 60.0  # seconds that a client may read nothing of what is written to it
+USUAL_LIMIT = 100  # Jaeger's own, where a search does not say how many traces it wants
+MOST_IDS = 200  # traces opened by one call
+SUMMARIES = 50  # in one message
+EPOCH = 0
+
+
+class StorageAnswers(Answers, Protocol):
+    """What this protocol asks beyond what the others do."""
+
+    def dependencies(self, *, since: int, until: int) -> list[TypeLink]:
+        """Which types of objects are linked with which."""
+
+
+AnswersFor = Callable[[str | None], Awaitable[StorageAnswers]]
+"""Answers for whoever has a bearer token, or none; raises ``KubeweftError`` where that one may see nothing."""
+
+
+class StorageService:
+    """All methods; each takes a message and a call, and writes what it has to say."""
+
+    def __init__(
+        self,
+        answers_for: AnswersFor,
+        executor: Executor,
+        *,
+        seconds: float = SECONDS,
+        search_seconds: float = SEARCH_SECONDS,
+        streams: int = STREAMS,
+        admission: float = ADMISSION,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Answers are made in threads of ``executor``, each within ``seconds``, so many ``streams`` at a time.
+
+        A search that has not found everything within ``search_seconds`` says so, after what it has found.
+        """
+        self._answers_for = answers_for
+        self._executor = executor
+        self._seconds = seconds
+        self._search_seconds = search_seconds
+        self._streams = asyncio.Semaphore(streams)
+        self._admission = admission
+        self._patience = patience
+
+    def handlers(self) -> dict[api.Method, Callable[[api.Message, Call], Any]]:
+        """Each method of the protocol and what carries it out."""
+        return {
+            api.GET_SERVICES: self._get_services,
+            api.GET_OPERATIONS: self._get_operations,
+            api.GET_TRACES: self._get_traces,
+            api.FIND_TRACES: self._find_traces,
+            api.FIND_TRACE_IDS: self._find_trace_ids,
+            api.FIND_TRACE_SUMMARIES: self._find_trace_summaries,
+            api.GET_DEPENDENCIES: self._get_dependencies,
+            api.GET_CAPABILITIES: self._get_capabilities,
+        }
+
+    async def _get_services(self, _: api.Message, call: Call) -> api.Message:
+        answers = await self._admitted(call)
+        return api.GetServicesResponse(services=await self._made(call, answers.services))
+
+    async def _get_operations(self, request: api.Message, call: Call) -> api.Message:
+        answers = await self._admitted(call)
+        clusters = await self._made(call, lambda: answers.operations(request.service))
+        response = api.GetOperationsResponse()
+        for cluster in clusters:
+            response.operations.add(name=cluster, span_kind="internal")
+        return response
+
+    async def _get_traces(self, request: api.Message, call: Call) -> None:
+        answers = await self._admitted(call)
+
+        def opened() -> Iterator[bytes]:
+            wanted = {asked.trace_id: asked for asked in request.query[:MOST_IDS]}
+            for trace_id, asked in wanted.items():
+                if trace_id == TRACE_ID:
+                    yield explanation(AGAIN, at=EPOCH)
+                    continue
+                since, until = api.read_time(asked.start_time), api.read_time(asked.end_time)
+                trace = answers.open(trace_id, since=since or 0, until=until or FOREVER)
+                if trace is not None:
+                    yield from trace_chunks(trace.trace_id, trace.spans)
+
+        await self._written(call, opened)
+
+    async def _find_traces(self, request: api.Message, call: Call) -> None:
+        answers = await self._admitted(call)
+        question = question_of(request.query)
+
+        def found() -> Iterator[bytes]:
+            try:
+                for trace in _explained(lambda: answers.find(question)):
+                    yield from trace_chunks(trace.trace_id, trace.spans)
+            except _Unanswered as error:
+                yield explanation(str(error), at=_moment_of(question))
+
+        await self._written(call, found, most=self._search_seconds)
+
+    async def _find_trace_ids(self, request: api.Message, call: Call) -> api.Message:
+        answers = await self._admitted(call)
+        question = question_of(request.query)
+        response = api.FindTraceIDsResponse()
+        found = await self._made(call, lambda: list(_summaries(answers, question)), most=self._search_seconds)
+        for summary in found:
+            told = response.trace_ids.add(trace_id=summary.trace_id)
+            api.write_time(told.start, summary.start)
+            api.write_time(told.end, summary.end)
+        return response
+
+    async def _find_trace_summaries(self, request: api.Message, call: Call) -> None:
+        answers = await self._admitted(call)
+        question = question_of(request.query)
+        await self._written(
+            call, lambda: _summary_messages(_summaries(answers, question)), most=self._search_seconds
+        )
+
+    async def _get_dependencies(self, request: api.Message, call: Call) -> api.Message:
+        answers = await self._admitted(call)
+        since, until = api.read_time(request.start_time), api.read_time(request.end_time)
+        links = await self._made(call, lambda: answers.dependencies(since=since or 0, until=until or FOREVER))
+        response = api.GetDependenciesResponse()
+        for link in links:
+            response.dependencies.add(
+                parent=link.parent, child=link.child, call_count=link.links, source="kubeweft"
+            )
+        return response
+
+    async def _get_capabilities(self, _: api.Message, call: Call) -> api.Message:
+        await self._admitted(call)
+        response = api.GetCapabilitiesResponse()
+        response.search.without_service_name = True
+        return response
+
+    async def _admitted(self, call: Call) -> StorageAnswers:
+        try:
+            return await self._answers_for(token_of(call) or None)
+        except NotNow as error:
+            await call.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        except KubeweftError as error:
+            forbidden = getattr(error, "status", 401) == 403
+            code = grpc.StatusCode.PERMISSION_DENIED if forbidden else grpc.StatusCode.UNAUTHENTICATED
+            await call.abort(code, str(error))
+        raise AssertionError("abort raises")
+
+    async def _made(self, call: Call, work: Callable[[], Any], *, most: float | None = None) -> Any:
+        try:
+            return await answered(self._executor, work, seconds=self._allowed(call, most))
+        except KubeweftError as error:
+            await call.abort(*_status_of(error))
+
+    async def _written(
+        self, call: Call, work: Callable[[], Iterator[bytes]], *, most: float | None = None
+    ) -> None:
+        try:
+            async with self._turn():
+                messages = streamed(self._executor, work, seconds=self._allowed(call, most))
+                async with contextlib.aclosing(messages):
+                    async for message in messages:
+                        async with asyncio.timeout(self._patience):
+                            await call.write(message)
+        except KubeweftError as error:
+            await call.abort(*_status_of(error))
+        except TimeoutError:
+            await call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nobody has read the answer")
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._admission):
+                await self._streams.acquire()
+        except TimeoutError:
+            raise NotNow("too many questions at a time: try again", delay=5) from None
+        try:
+            yield
+        finally:
+            self._streams.release()
+
+    def _allowed(self, call: Call, most: float | None) -> float:
+        """Seconds that an answer may take: ours, or those of the client if they are fewer."""
+        remaining = call.time_remaining()
+        ours = self._seconds if most is None else most
+        return ours if remaining is None else min(ours, float(remaining))
+
+
+def question_of(message: api.Message) -> TraceQuestion:
+    """A search of Jaeger in our words."""
+    query = api.read_query(message)
+    return TraceQuestion(
+        service=query.service,
+        operation=query.operation,
+        tags=query.attributes,
+        since=query.since or 0,
+        until=FOREVER if query.until is None else query.until,
+        shortest=query.shortest or 0,
+        longest=FOREVER if query.longest is None else query.longest,
+        limit=query.depth or USUAL_LIMIT,
+    )
+
+
+def token_of(call: Call) -> str:
+    """The bearer token of a call: as everybody sends it, or as Jaeger passes on that of its own client."""
+    metadata = {str(key).lower(): value for key, value in call.invocation_metadata() or ()}
+    scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return str(metadata.get("bearer.token", ""))
+
+
+class _Unanswered(Exception):  # caught where the question was asked
+    """Why a search could not be answered, or not to its end."""
+
+
+def _explained(find: Callable[[], Iterator[Found]]) -> Iterator[Found]:
+    """What is found one by one; what goes wrong in finding (not in what was found) is ``_Unanswered``."""
+    try:
+        found = find()
+    except UserError as error:
+        raise _Unanswered(str(error)) from None
+    while True:
+        try:
+            one = next(found, None)
+        except (UserError, Stopped) as error:
+            raise _Unanswered(str(error)) from None
+        if one is None:
+            return
+        yield one
+
+
+def _summaries(answers: Answers, question: TraceQuestion) -> Iterator[TraceSummary]:
+    try:
+        yield from _explained(lambda: answers.summaries(question))
+    except _Unanswered as error:
+        at = _moment_of(question)
+        yield TraceSummary(TRACE_ID, "kubeweft", str(error), at, at, 1, {"kubeweft": (1, 1)})
+
+
+def _summary_messages(summaries: Iterator[TraceSummary]) -> Iterator[bytes]:
+    response = api.FindTraceSummariesResponse()
+    for summary in summaries:
+        written = response.summaries.add(
+            trace_id=summary.trace_id,
+            root_service_name=summary.service,
+            root_operation_name=summary.operation,
+            min_start_time_unix_nano=summary.start,
+            max_end_time_unix_nano=summary.end,
+            span_count=summary.spans,
+            error_span_count=sum(failed for _, failed in summary.services.values()),
+        )
+        for name, (spans, failed) in summary.services.items():
+            written.services.add(name=name, span_count=spans, error_span_count=failed)
+        if len(response.summaries) >= SUMMARIES:
+            yield response.SerializeToString()
+            response = api.FindTraceSummariesResponse()
+    if response.summaries:
+        yield response.SerializeToString()
+
+
+def _moment_of(question: TraceQuestion) -> int:
+    """Where an explanation lies on the axis of time: inside of what was asked for."""
+    return question.since if question.until >= FOREVER else question.until
+
+
+def _status_of(error: KubeweftError) -> tuple[Any, str]:
+    if isinstance(error, Stopped):
+        return grpc.StatusCode.DEADLINE_EXCEEDED, str(error)
+    if isinstance(error, NotNow):
+        return grpc.StatusCode.UNAVAILABLE, str(error)
+    return grpc.StatusCode.INVALID_ARGUMENT, str(error)

@@ -1,0 +1,91 @@
+"""What is served beside the work, and views of an installation's own: as flags, in the environment, in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubeweft.app.joining import ConnectedClients
+from kubeweft.app.serving import check_exposure, serve_options, views_of
+from kubeweft.model.errors import UserError
+from kubeweft.settings import load
+
+CONFIG = Path(__file__).parents[3] / "config" / "jaeger"
+
+
+def test_nothing_is_served_unless_told() -> None:
+    options = serve_options(load(flags={}, file=None))
+    assert (options.grpc, options.http, options.auth) == ("", "", "none")
+
+
+def test_views_are_a_section_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "kubeweft.toml"
+    file.write_text(
+        'serve_grpc = "127.0.0.1:17271"\n'
+        '[[views.views]]\nname = "mine"\nnumber = 20\nfrom = "tree"\n'
+        'steps = [{hide-sources = {sources = ["gap"]}}]\n'
+        '[[views.selections]]\nname = "near"\nnumber = 7\ndown = 1\n'
+    )
+    options = serve_options(load(flags={}, file=file))
+    known = views_of(options.views)
+    assert known.view("mine").number == 20
+    assert known.selection("near").down == 1
+    assert "tree" in known.views
+
+
+def test_views_are_a_file_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "views.yaml"
+    file.write_text("views: [{name: mine, number: 20, from: timeline}]")
+    monkeypatch.setenv("KUBEWEFT_VIEWS", str(file))
+    assert "mine" in views_of(load(flags={}, file=None).views).views
+
+
+def test_a_wrong_section_is_a_clear_error(tmp_path: Path) -> None:
+    file = tmp_path / "kubeweft.toml"
+    file.write_text('[[views.views]]\nname = "mine"\nnumber = 99\n')
+    with pytest.raises(UserError, match="settings: views"):
+        views_of(load(flags={}, file=file).views)
+
+
+def test_an_address_that_is_none_is_told_with_the_other_mistakes() -> None:
+    with pytest.raises(UserError, match="serve_http: must be HOST:PORT"):
+        load(flags={"serve_http": "16686"}, file=None)
+
+
+def test_addresses_that_others_reach_need_to_know_who_asks() -> None:
+    flags = {"serve_http": "0.0.0.0:16686"}
+    with pytest.raises(UserError, match="--auth kubernetes"):
+        check_exposure(serve_options(load(flags=flags, file=None)))
+    check_exposure(serve_options(load(flags={**flags, "serve_auth": "kubernetes"}, file=None)))
+    check_exposure(serve_options(load(flags={**flags, "serve_insecure_no_auth": "true"}, file=None)))
+
+
+def test_clusters_that_are_not_watched_now_are_asked_nothing() -> None:
+    class Member:
+        client: Any = None
+
+    near, far = Member(), Member()
+    clients = ConnectedClients(lambda: {"near": near, "far": far})
+    assert list(clients) == []
+    near.client = "near"
+    assert [*clients.items()] == [("near", near.client)]
+    assert clients.get("far") is None
+    near.client, far.client = None, "far"
+    assert list(clients) == ["far"]
+
+
+def test_the_shipped_jaeger_fits_the_pod_that_it_is_put_into() -> None:
+    patch = yaml.safe_load((CONFIG / "sidecar.yaml").read_text())
+    ours, jaeger = patch["spec"]["template"]["spec"]["containers"]
+    (grpc,) = [one["value"] for one in ours["env"] if one["name"] == "KUBEWEFT_SERVE_GRPC"]
+    text = (CONFIG / "jaeger.yaml").read_text()
+    assert f"${{env:KUBEWEFT_GRPC:-{grpc}}}" in text
+    assert all(f"${{env:{one['name']}:-" in text for one in jaeger["env"])
+    (mounted,) = jaeger["volumeMounts"]
+    assert f"{mounted['mountPath']}/jaeger.yaml" in jaeger["args"]
+    kustomization = yaml.safe_load((CONFIG / "kustomization.yaml").read_text())
+    named = [kustomization["configMapGenerator"][0]["files"][0], kustomization["patches"][0]["path"]]
+    assert all((CONFIG / name).is_file() for name in named)
