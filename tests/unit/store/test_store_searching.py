@@ -105,7 +105,7 @@ queries = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), query=queries, few=st.sampled_from((0, 3, 1000)))
 def test_a_search_gives_what_looking_at_everything_would(seed: int, query: ObjectQuery, few: int) -> None:
     spans = spans_of(seed)
