@@ -8,6 +8,11 @@ BIN := $(VENV)/bin
 DIR ?= build/controlplane
 NODES ?= 2
 
+# How many files of tests run at a time: end to end most of the time is waiting.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n $(WORKERS) --dist loadfile
+
 QUICK_TESTS := tests/unit tests/contracts tests/stories
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONTROLPLANE := PYTHONPATH=tests/support $(BIN)/python -m controlplane
@@ -35,10 +40,10 @@ demo: install ## See it work: a control plane, Kubeweft, a rollout and its trace
 	@PYTHONPATH=tests/support exec $(BIN)/python examples/demo/demo.py $(if $(ONCE),--once)
 
 test: lint binaries jaeger-binaries ## Everything: lint, types, and all tests, end to end included
-	@$(BIN)/python -m pytest
+	@$(PYTEST) $(PARALLEL)
 
 check: lint ## The quick part: format, lint, types, import contracts, and tests without other programs
-	@$(BIN)/python -m pytest -m 'not slow and not jaeger' $(QUICK_TESTS)
+	@$(PYTEST) -m 'not slow and not jaeger' $(QUICK_TESTS)
 
 lint: install ## Format, lint, types and import contracts, without tests
 	@$(BIN)/ruff format --check .
@@ -51,13 +56,13 @@ format: install ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 
 e2e: install binaries ## The end-to-end tests on a real control plane
-	@$(BIN)/python -m pytest tests/e2e
+	@$(PYTEST) $(PARALLEL) tests/e2e
 
 bench: install binaries ## Measure speed and memory against their targets; writes build/bench.json
 	@PYTHONPATH=tests/support $(BIN)/python tests/bench/run.py
 
 soak: install binaries ## The tests that take many minutes
-	@$(BIN)/python -m pytest -m slow --timeout=0
+	@$(PYTEST) -m slow --timeout=0
 
 controlplane: install ## A control plane in the foreground ([DIR=…] [NODES=n] [AUDIT_WEBHOOK=url] [AUDIT_WEBHOOK_TOKEN=…] [KEEP=1])
 	@AUDIT_WEBHOOK_TOKEN='$(AUDIT_WEBHOOK_TOKEN)' PYTHONPATH=tests/support exec $(BIN)/python -m controlplane \

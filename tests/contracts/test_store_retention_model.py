@@ -72,7 +72,7 @@ def spans_from(wanted: list[tuple[str, int, int]]) -> list[Span]:
     return spans
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps=st.lists(actions, max_size=25))
 def test_retention_removes_what_it_should_and_nothing_else(steps: list[tuple[str, object]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -51,9 +51,10 @@ class Rig:
 
         OTLP groups the spans of a request by resource. What is sent again does not count.
         """
-        places = {span: place for place, span in enumerate(self.stored())}
+        requests = self.accepted(protocol)
+        places = {span: place for place, span in enumerate(self.stored())}  # after them: they go on coming
         reached = -1
-        for request in self.accepted(protocol):
+        for request in requests:
             by_resource: dict[bytes, list[int]] = {}
             for span in request.spans:
                 by_resource.setdefault(span.raw_resource, []).append(places[id_of(span)])

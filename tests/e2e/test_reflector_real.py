@@ -220,7 +220,7 @@ async def test_after_a_compaction_and_a_restart_all_watches_list_again_and_tell_
     await receiver.until(lambda: receiver.missed)
     await in_thread(config_map(api, namespace, "after").create)
     await receiver.until(lambda: "after" in receiver.names())
-    assert receiver.found_deleted == ["doomed"]
+    assert receiver.found_deleted.count("doomed") == 1  # namespaces of other tests may just be going
     [missed] = receiver.missed
     assert missed.reason == "Expired"
     assert missed.start < missed.end

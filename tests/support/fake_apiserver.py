@@ -131,7 +131,8 @@ class FakeApiServer:
         self._types: dict[str, _Type] = {}
         self._scripts: list[tuple[str, Handler]] = []
         self._uids = itertools.count(1)
-        self._runner = web.AppRunner(self._app(), shutdown_timeout=0.2)
+        # A watch ends when its client has gone, as in reality, and not with the second write after that.
+        self._runner = web.AppRunner(self._app(), shutdown_timeout=0.2, handler_cancellation=True)
         self._url = ""
         for resource in resources:
             self.serve(resource)
@@ -214,6 +215,10 @@ class FakeApiServer:
     def script(self, path: str, handler: Handler, *, times: int = 1) -> None:
         """Answer the next ``times`` requests whose ``path?query`` fits the pattern (``*`` for anything) with this."""
         self._scripts.extend([(path, handler)] * times)
+
+    def unscript(self, path: str) -> None:
+        """Drop what is left of the scripts of this pattern."""
+        self._scripts = [entry for entry in self._scripts if entry[0] != path]
 
     def compact(self, resource: ResourceType) -> None:
         """Forget history: watches from an older version get 410 inside the stream, as mostly in reality."""
@@ -320,9 +325,11 @@ class FakeApiServer:
     async def _slow_list(self) -> None:
         self.open_lists += 1
         self.most_open_lists = max(self.most_open_lists, self.open_lists)
-        if self.hold_lists is not None:
-            await self.hold_lists.wait()
-        self.open_lists -= 1
+        try:
+            if self.hold_lists is not None:
+                await self.hold_lists.wait()
+        finally:
+            self.open_lists -= 1
 
     async def _watch(self, request: web.Request, kept: _Type) -> web.StreamResponse:
         initial = "sendInitialEvents" in request.query
@@ -334,13 +341,15 @@ class FakeApiServer:
         )
         kept.watchers.add(watcher)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        with contextlib.suppress(ConnectionResetError, TimeoutError):
-            await response.prepare(request)
-            if initial:
-                await self._slow_list()
-            async with asyncio.timeout(float(request.query["timeoutSeconds"])):
-                await _send_all(response, watcher, first)
-        kept.watchers.discard(watcher)
+        try:
+            with contextlib.suppress(ConnectionResetError, TimeoutError):
+                await response.prepare(request)
+                if initial:
+                    await self._slow_list()
+                async with asyncio.timeout(float(request.query["timeoutSeconds"])):
+                    await _send_all(response, watcher, first)
+        finally:
+            kept.watchers.discard(watcher)
         return response
 
     def _first_lines(self, kept: _Type, watcher: _Watcher, version: str, initial: bool) -> list[bytes]:

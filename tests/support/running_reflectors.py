@@ -14,6 +14,7 @@ from kubeweft.kube.pacing import Limits
 from kubeweft.kube.receiving import Receiver
 from kubeweft.kube.reflector import Reflector
 from kubeweft.model.references import ResourceType
+from recording_receiver import LIMIT
 
 QUICK = Limits(
     page=3,
@@ -60,7 +61,7 @@ def watching_with(client: ClusterClient) -> Watching:
     return run
 
 
-async def eventually(condition: Callable[[], object], limit: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], limit: float = LIMIT) -> None:
     """Wait until ``condition`` is true, for what nobody announces."""
     async with asyncio.timeout(limit):
         while not condition():

@@ -2,7 +2,9 @@
 
 A cluster is known by the UID of its namespace ``kube-system``, as Kubernetes itself recommends. The UID that a name
 stands for is remembered for as long as the store has data of this name: what two clusters did would otherwise be mixed
-in one history. Where the UID may not be read, nothing can be compared and nothing is refused.
+in one history. While a name is in use it stands for one cluster even if nothing is stored yet, because its watches
+know objects and versions of that cluster. Where the UID may not be read, nothing can be compared and nothing is
+refused.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Identities:
         self._claimed: dict[
             str, str
         ] = {}  # of the names in use: what they have told, or what is remembered of them
+        self._told: dict[str, str] = {}  # of the names in use: what they have told
 
     def expect(self, name: str) -> None:
         """This name is in use from now on: its remembered UID is taken for others, before anybody was asked."""
@@ -45,6 +48,7 @@ class Identities:
     def forget(self, name: str) -> None:
         """This name is not in use any more; its UID is free for others."""
         self._claimed.pop(name, None)
+        self._told.pop(name, None)
 
     def is_new(self, name: str) -> bool:
         """Whether nothing of this name has ever been seen."""
@@ -57,16 +61,22 @@ class Identities:
         other = next((n for n, known in self._claimed.items() if known == uid and n != name), "")
         if other and name != self._local:
             return f"this is the cluster {other!r} (UID {uid}), which is not traced twice: remove one of both names"
-        before = self._remembered(name)
-        if before not in ("", uid) and name in self._memory.clusters():
+        before = self._taken_by(name)
+        if before not in ("", uid):
             return (
-                f"this is another cluster (UID {uid}) than the one whose traces are kept under the name {name!r} "
+                f"this is another cluster (UID {uid}) than the one that was traced under the name {name!r} "
                 f"(UID {before}): give it a name of its own"
             )
         if other:
             self._claimed[other] = ""
-        self._claimed[name] = uid
+        self._claimed[name] = self._told[name] = uid
         return ""
+
+    def _taken_by(self, name: str) -> str:
+        """The UID that a name stands for and that no other may replace now; empty if any may have the name."""
+        if name in self._told:
+            return self._told[name]
+        return self._remembered(name) if name in self._memory.clusters() else ""
 
     async def remember(self, name: str, uid: str) -> None:
         """Later runs know it too. Raises ``NotNow`` if that cannot be written now: then call it again."""

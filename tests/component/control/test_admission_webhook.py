@@ -22,6 +22,7 @@ from fake_apiserver import CRDS, FakeApiServer, answer, status_body
 from kubeweft.control.admission.addresses import Address
 from kubeweft.control.admission.configuration import HOLDER, NAME, PATH
 from kubeweft.control.admission.judging import Judge
+from kubeweft.control.admission.rotation import LONGEST_OVERLAP
 from kubeweft.control.admission.setting_up import Admission
 from kubeweft.control.api import TYPES, KubernetesControlApi
 from kubeweft.control.compiling import Installation
@@ -30,6 +31,7 @@ from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
 from kubeweft.control.operator_thread import STOP_LIMIT, OperatorThread
 from kubeweft.model.references import ResourceType
 from kubeweft.model.windows import NANOSECONDS
+from kubeweft.runtime import clock
 
 POLICY, RULE = TYPES[POLICIES], TYPES[LINK_RULES]
 KINDS = {POLICIES: "TracingPolicy", LINK_RULES: "LinkRule"}
@@ -513,23 +515,48 @@ async def test_an_api_server_that_fails_at_first_is_asked_again(
     assert not seen.failures
 
 
+class Clock:
+    """Ahead of the real one by less than the skew that certificates tolerate, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.by = 0
+
+    def now(self) -> int:
+        return clock.now() + self.by
+
+
 async def test_certificates_change_and_every_request_is_answered(
     server: AskingApiServer, seen: Seen, address: Address, admission: Admission
 ) -> None:
     """A server that has not seen the newest bundle yet still trusts what is served."""
-    short = Admission(address=address, judge=admission.judge, lifetime=3 * NANOSECONDS)
-    bundles: list[str] = []
+    lifetime, ahead = 24 * 60 * NANOSECONDS, Clock()
+    short = Admission(
+        address=address, judge=admission.judge, lifetime=lifetime, now=ahead.now, look_every=0.02
+    )
     async with running(server, seen, short):
         await until(lambda: server.configuration)
-        while len(bundles) < 6:
-            config = server.client_config
-            if config["caBundle"] not in bundles:
-                bundles.append(config["caBundle"])
-            await ask(config, review(POLICIES, {}, old=None, name="x"))
-            await asyncio.sleep(0.02)
-    sizes = [base64.b64decode(bundle).count(b"BEGIN") for bundle in bundles]
-    assert sizes == [1, 2, 1, 2, 1, 2]
+        known = server.client_config
+        sizes = [authorities_in(known)]
+        for passed in (lifetime * 2 // 3, LONGEST_OVERLAP) * 3:
+            await next_look(server)
+            ahead.by += passed
+            await until(lambda: server.client_config["caBundle"] != known["caBundle"])  # noqa: B023
+            for config in (known, server.client_config):
+                await ask(config, review(POLICIES, {}, old=None, name="x"))
+            known = server.client_config
+            sizes.append(authorities_in(known))
+    assert sizes == [1, 2, 1, 2, 1, 2, 1]
     assert not seen.failures
+
+
+def authorities_in(config: Json) -> int:
+    return base64.b64decode(config["caBundle"]).count(b"BEGIN")
+
+
+async def next_look(server: AskingApiServer) -> None:
+    """The round that published what is there has ended when the next begins, by reading the configuration."""
+    before = len(server.asked)
+    await until(lambda: any((a.method, a.path) == ("GET", PATH) for a in server.asked[before:]))
 
 
 async def test_through_a_service_it_is_known_by_the_name_of_the_service(

@@ -385,7 +385,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS, exists=st.booleans())
 def test_no_schedule_of_writing_rotating_and_crashing_loses_a_line(steps: list[str], exists: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:

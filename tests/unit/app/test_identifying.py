@@ -70,6 +70,15 @@ async def test_another_cluster_under_a_known_name_is_refused_while_there_are_tra
     assert "new" in identities(memory).claim("west", "old")
 
 
+def test_a_name_in_use_stands_for_one_cluster_even_if_nothing_is_stored_yet() -> None:
+    found = identities(Memory())
+    assert found.claim("west", "old") == ""
+    assert "old" in found.claim("west", "new")
+    assert found.claim("west", "old") == ""
+    found.forget("west")
+    assert found.claim("west", "new") == ""
+
+
 async def test_what_cannot_be_read_is_not_compared() -> None:
     memory = Memory("west")
     found = identities(memory)

@@ -140,7 +140,7 @@ def selected(plan: Plan) -> set[tuple[object, ...]]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEVERAL, st.randoms(use_true_random=False))
 def test_the_order_of_policies_does_not_matter(policies: list[DeclaredObject], chance: Any) -> None:
     shuffled = list(policies)
@@ -148,7 +148,7 @@ def test_the_order_of_policies_does_not_matter(policies: list[DeclaredObject], c
     assert compiled(shuffled) == compiled(policies)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEVERAL, POLICY)
 def test_one_more_policy_takes_nothing_away(policies: list[DeclaredObject], more: DeclaredObject) -> None:
     others = [policy for policy in policies if policy.name != more.name]
@@ -162,7 +162,7 @@ def test_one_more_policy_takes_nothing_away(policies: list[DeclaredObject], more
         assert after.verdicts[name].problems == verdict.problems
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEVERAL, POLICY)
 def test_one_more_policy_uncovers_nothing(policies: list[DeclaredObject], more: DeclaredObject) -> None:
     others = [policy for policy in policies if policy.name != more.name]
@@ -178,7 +178,7 @@ def test_one_more_policy_uncovers_nothing(policies: list[DeclaredObject], more: 
         assert any(f.path == field.path and (field.digest or not f.digest) for f in after.fields)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEVERAL)
 def test_every_cluster_is_one_thing_and_every_token_is_of_one_cluster(policies: list[DeclaredObject]) -> None:
     result = compiled(policies)
@@ -200,7 +200,7 @@ def rule(name: str, priority: int) -> DeclaredObject:
     return DeclaredObject(resource=LINK_RULES, name=name, spec=spec)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(-1001, 3), max_size=5))
 def test_rules_come_in_the_order_of_precedence(priorities: dict[str, int]) -> None:
     verdicts: dict[str, RuleVerdict] = {

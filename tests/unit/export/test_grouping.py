@@ -201,7 +201,7 @@ def test_a_grouped_tree_is_sampled_as_one() -> None:
 
 
 @given(st.permutations(woven(*GROUPS, *life(), warning(pod(1)))), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_order_of_arrival_gives_the_receiver_the_same_spans(
     spans: list[Span], data: st.DataObject
 ) -> None:
@@ -223,7 +223,7 @@ def test_any_order_of_arrival_gives_the_receiver_the_same_spans(
 
 
 @given(st.permutations(TREE), st.lists(st.integers(1, 9), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_after_crashes_the_same_bytes_come_again(spans: list[Span], crashes: list[int]) -> None:
     out = outlet()
     out.arrive(spans)

@@ -177,7 +177,7 @@ FACTS = [
     st.permutations(FACTS),
     st.lists(st.sampled_from(["settle", "turn", "part", "restart", "arrive"]), max_size=60),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_error_at_any_time_brings_everything_whatever_is_forgotten(
     frame: list[Span], facts: list[Span], steps: list[str]
 ) -> None:

@@ -218,7 +218,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
 def test_any_json_is_taken_and_comes_back(obj: dict[str, Any]) -> None:
     found = compile_expression("object").evaluate(Scene(obj, cluster=CLUSTER))
@@ -231,7 +231,7 @@ FRAGMENTS = ["object", "spec", ".", "?.", "[", "]", "(", ")", "map", "filter", "
              "optional", ".orValue(", "in", "!", "-", "{", "}", ":", "?", "&&", "matches", "size", "\\", "\"", "0x", "e9"]  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join) | st.text(max_size=60))
 def test_any_text_is_refused_or_evaluated(text: str) -> None:
     """Nothing but the two errors leaves the room, whatever is written."""

@@ -89,7 +89,7 @@ def flags(world: World) -> Any:
     return {told: relations for told, relations in world.told.items() if relations}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seeds)
 def test_the_order_of_arrival_makes_no_difference(random: Random) -> None:
     final = some_world(random)
@@ -120,7 +120,7 @@ def test_the_order_of_arrival_makes_no_difference(random: Random) -> None:
     assert flags(shuffled) == flags(straight)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seeds)
 def test_rules_that_come_later_find_the_same(random: Random) -> None:
     final = some_world(random)
@@ -135,7 +135,7 @@ def test_rules_that_come_later_find_the_same(random: Random) -> None:
     assert state(changed, final) == state(straight, final)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(seeds)
 def test_it_makes_no_difference_whether_a_watch_says_what_has_changed(random: Random) -> None:
     """Also where the rules change in between, of which the objects are not told again."""
@@ -159,7 +159,7 @@ def test_it_makes_no_difference_whether_a_watch_says_what_has_changed(random: Ra
             partial.linker.use(rules)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seeds)
 def test_nothing_is_left_when_all_is_gone(random: Random) -> None:
     final = some_world(random)

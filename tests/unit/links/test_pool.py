@@ -50,7 +50,7 @@ def some_selector(random: Random) -> LabelSelector:
     return LabelSelector(tuple(found))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32 - 1))
 def test_selections_are_what_asking_everybody_would_give(seed: int) -> None:
     random, pool = Random(seed), Pool()

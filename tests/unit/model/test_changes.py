@@ -97,19 +97,19 @@ def recorded_pairs() -> list[tuple[JsonObject, JsonObject]]:
 
 
 @given(OBJECTS, OBJECTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_json_becomes_any_other(old: JsonObject, new: JsonObject) -> None:
     check(old, new)
 
 
 @given(KUBERNETES_LIKE, KUBERNETES_LIKE)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_objects_like_those_of_kubernetes(old: JsonObject, new: JsonObject) -> None:
     check(old, new)
 
 
 @given(KUBERNETES_LIKE, KUBERNETES_LIKE, st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_order_of_keys_makes_no_difference(old: JsonObject, new: JsonObject, rng: random.Random) -> None:
     assert changes.diff(shuffled(old, rng), shuffled(new, rng)) == changes.diff(old, new)
 
@@ -137,7 +137,7 @@ def test_recorded_versions_compared_as_bytes() -> None:
 
 
 @given(OBJECTS, OBJECTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_differs_in_bytes_is_all_that_differs(old: JsonObject, new: JsonObject) -> None:
     narrow = changes.differing_fields(json.dumps(old).encode(), json.dumps(new).encode())
     whole = json.loads(json.dumps([old, new]), parse_int=orjson.loads)
@@ -280,7 +280,7 @@ def test_a_long_list_takes_one_operation_for_one_item() -> None:
 
 
 @given(st.lists(st.integers(0, 30), unique=True), st.lists(st.integers(0, 30), unique=True))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_alignment_moves_no_more_than_it_must(old: list[int], new: list[int]) -> None:
     found = alignment.align(merge_keys.Identities(list(old), list(new)))
     assert found is not None

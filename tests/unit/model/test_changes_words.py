@@ -220,7 +220,7 @@ OBJECTS = st.dictionaries(st.sampled_from(["a", "metadata", "name", "x/y", "\x00
 
 
 @given(OBJECTS, OBJECTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_change_has_words(old: JsonObject, new: JsonObject) -> None:
     operations = diff(old, new)
     lines = describe(old, new, operations)

@@ -125,7 +125,7 @@ LEARNED = st.tuples(
 
 
 @given(st.lists(LEARNED, max_size=8), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_order_of_learning_makes_no_difference(
     learned: list[tuple[ResourceType, str, list[str]]], rng: random.Random
 ) -> None:

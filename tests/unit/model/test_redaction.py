@@ -277,7 +277,7 @@ def written(value: Any, rng: random.Random) -> str:
 )
 @example({"t": "http://a:80\\@h"}, random.Random(1))
 @example({"t": "http://a:80,b:c@h"}, random.Random(1))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_the_quick_look_misses_nothing(spec: dict[str, str], rng: random.Random) -> None:
     obj = {"kind": "App", "spec": {"env": [spec]}}
     raw = written(obj, rng).encode("utf-8", "surrogatepass")
@@ -289,7 +289,7 @@ def test_the_quick_look_misses_nothing(spec: dict[str, str], rng: random.Random)
 
 
 @given(TEXTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_hiding_twice_is_hiding_once(text: str) -> None:
     once = hide_secrets(text)
     assert hide_secrets(once) == once
@@ -336,7 +336,7 @@ POLICIES = [
     st.sampled_from(["secrets", "pods", "configmaps", "apps", "serviceaccounts"]),
     st.sampled_from(["Secret", "List", "PodList", "Table", "Pod", None]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_redacting_twice_is_redacting_once(
     obj: JsonObject, redactor: Redactor, resource: str, kind: str | None
 ) -> None:

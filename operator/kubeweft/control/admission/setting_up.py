@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import kopf
@@ -16,19 +16,21 @@ from kubeweft.control.admission.server import AGAIN_AFTER, LOOK_EVERY, Admission
 from kubeweft.control.login import Login
 from kubeweft.control.secrets import Known
 from kubeweft.kube.clients import read_secret
+from kubeweft.runtime import clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """Where to listen and who judges.
 
-    ``lifetime`` of a certificate is in nanoseconds; how often to look after everything, and when to try again what has
+    ``lifetime`` of a certificate is in nanoseconds, as is what ``now`` gives; how often to look after everything, and when to try again what has
     failed, in seconds.
     """
 
     address: Address
     judge: Judge
     lifetime: int = LIFETIME
+    now: Callable[[], int] = clock.now
     look_every: float = LOOK_EVERY
     again_after: float = AGAIN_AFTER
 
@@ -38,6 +40,7 @@ class Admission:
             self.address,
             login,
             lifetime=self.lifetime,
+            now=self.now,
             look_every=self.look_every,
             again_after=self.again_after,
         )

@@ -9,7 +9,7 @@ import time
 import msgspec
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_events import MISSING, UID, audit_event, audit_parser, event_list, parse, reference, status
@@ -234,7 +234,7 @@ def check(parsed: Parsed, count: int) -> None:
         msgspec.json.encode(seen)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(body=mutated_bodies(), with_bodies=st.booleans())
 def test_mutated_batches_are_read_or_refused(body: bytes, with_bodies: bool) -> None:
     try:
@@ -247,7 +247,7 @@ def test_mutated_batches_are_read_or_refused(body: bytes, with_bodies: bool) -> 
     )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(event=strange_events(), with_bodies=st.booleans())
 def test_strange_events_spoil_only_themselves(event: dict[str, object], with_bodies: bool) -> None:
     text = json.dumps(event).encode()
@@ -256,7 +256,7 @@ def test_strange_events_spoil_only_themselves(event: dict[str, object], with_bod
     assert sum(isinstance(seen, Request) and seen.version == "281" for seen in parsed.observations) >= 2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(event=strange_events())
 def test_the_careful_way_reads_the_same_as_the_fast_one(event: dict[str, object]) -> None:
     text = json.dumps(event).encode()

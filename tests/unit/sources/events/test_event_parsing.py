@@ -324,7 +324,7 @@ times = st.none() | st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     fields=st.fixed_dictionaries(
         {},
