@@ -24,8 +24,8 @@ from kubeweft.sources.events.parsing import EventReader
 from kubeweft.sources.events.watching import EventReceiver, EventRules
 from kubeweft.sources.objects.choosing import Chooser
 from kubeweft.sources.objects.differing import Differ
-from kubeweft.sources.objects.linking import Linker
-from kubeweft.sources.objects.receiving import NO_RULES, ObjectReceiver
+from kubeweft.sources.objects.linking import NO_RULES, Linker
+from kubeweft.sources.objects.receiving import ObjectReceiver
 from kubeweft.sources.objects.shaping import Rules
 from kubeweft.store.interfaces import RunMemory
 

@@ -12,8 +12,9 @@ import bisect
 import heapq
 import itertools
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from kubeweft.links.naming import mapping
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.selectors import LabelSelector
 
@@ -246,3 +247,9 @@ class Pool:
                 if fewest < 0 or hanging < fewest:
                     best, fewest = pairs, hanging
         return best
+
+
+def labels_in(metadata: dict[str, Any]) -> Labels:
+    """The labels of an object, as they are put into a pool."""
+    found = mapping(metadata.get("labels"))
+    return tuple(sorted([(key, value) for key, value in found.items() if type(value) is str]))

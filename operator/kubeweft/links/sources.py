@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 
-from kubeweft.links.ascents import Ascents
 from kubeweft.links.compiled import CompiledRule
-from kubeweft.links.examining import Finding, Part, Rising, Selected
-from kubeweft.links.ledger import Ledger
-from kubeweft.links.pool import Pool
+from kubeweft.links.examining import Finding, Rising, Selected
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.relations import Relation
 
 Held = tuple[Relation, ...] | Selected | Rising
-PoolOf = Callable[[tuple[str, str, str]], Pool]
 
 
 class Source:
@@ -35,94 +31,6 @@ class Source:
         self.shortfalls: tuple[tuple[CompiledRule, int, int, int], ...] = ()
         self.body = b""
         self.turn = 0  # of the rules under which it was examined last
-
-
-class Book:
-    """Enters findings into the ledger, the pools, the ascents and the statistics, and takes them out again."""
-
-    def __init__(self, ledger: Ledger, ascents: Ascents, pool_of: PoolOf) -> None:
-        """All three are shared with the linker."""
-        self._ledger = ledger
-        self._ascents = ascents
-        self._pool_of = pool_of
-        self._rules: dict[tuple[CompiledRule, ...], tuple[CompiledRule, ...]] = {}
-
-    def enter(self, source: Source, findings: list[Finding]) -> tuple[Relation, ...]:
-        """Count what was found; gives the relations that follow."""
-        rules = tuple([finding.rule for finding in findings if finding.selected])
-        source.rules = self._rules.setdefault(rules, rules)
-        parts: list[tuple[CompiledRule, Held]] = []
-        for finding in findings:
-            finding.rule.statistics.matched += finding.selected
-            parts += [(finding.rule, self._hold(finding.rule, part)) for part in finding.parts]
-        source.shortfalls = tuple(_shortfalls(source.key, findings))
-        moving = any(not isinstance(held, tuple) for _, held in parts)
-        source.parts = tuple(parts) if moving else None
-        return relations_of(parts)
-
-    def renew(self, source: Source, findings: list[Finding]) -> tuple[Relation, ...]:
-        """Count what was found in place of what was counted before; gives the relations that follow."""
-        if is_same(source, findings):
-            return source.relations  # most changes change nothing here
-        self.leave(source)
-        return self.enter(source, findings)
-
-    def leave(self, source: Source) -> None:
-        """Take out all that was counted; what was told last stays on record."""
-        parts = source.parts
-        if parts is None:
-            by_name = {rule.rule.name: rule for rule in source.rules}
-            parts = tuple(
-                (by_name[relation.rule], (relation,)) for relation in source.relations if source.rules
-            )
-        for rule, held in parts:
-            self._release(rule, held)
-        for rule in source.rules:
-            rule.statistics.matched -= 1
-        for rule, over, unplaced, errors in source.shortfalls:
-            rule.statistics.over_limit -= over
-            rule.statistics.unresolved -= unplaced
-            rule.statistics.errors -= errors
-            if not rule.statistics.errors:
-                rule.statistics.first_error = ""
-        source.rules, source.parts, source.shortfalls = (), None, ()
-
-    def forget_rules(self) -> None:
-        """The rules have changed: combinations of them are of no use any more."""
-        self._rules.clear()
-
-    def follow(self, rising: Rising) -> None:
-        """The root of a source has changed: count the new one in its place."""
-        if rising.relation is not None:
-            self._ledger.drop(rising.rule, rising.relation.target, rising.relation.link_class)
-            rising.relation = None
-        end = rising.end
-        if end is not None:
-            rising.relation = self._ledger.want(rising.rule, end, rising.rule.rule.link_class)
-
-    def _hold(self, rule: CompiledRule, part: Part) -> Held:
-        if isinstance(part, Selected):
-            self._pool_of(part.pool).add(part)
-            part.count()
-            return part
-        if isinstance(part, Rising):
-            self._ascents.add(part)
-            self.follow(part)
-            return part
-        default = rule.rule.link_class
-        return tuple([self._ledger.want(rule, key, link_class or default) for key, link_class in part])
-
-    def _release(self, rule: CompiledRule, held: Held) -> None:
-        if isinstance(held, Selected):
-            self._pool_of(held.pool).remove(held)
-            held.uncount()
-        elif isinstance(held, Rising):
-            self._ascents.remove(held)
-            if held.relation is not None:
-                self._ledger.drop(rule, held.relation.target, held.relation.link_class)
-        else:
-            for relation in held:
-                self._ledger.drop(rule, relation.target, relation.link_class)
 
 
 def is_same(source: Source, findings: list[Finding], *, among: Container[str] | None = None) -> bool:
@@ -168,15 +76,3 @@ def _relations_in(held: Held) -> tuple[Relation, ...]:
     if isinstance(held, Selected):
         return held.relations()
     return (held.relation,) if held.relation is not None else ()
-
-
-def _shortfalls(key: ObjectKey, findings: list[Finding]) -> Iterator[tuple[CompiledRule, int, int, int]]:
-    for finding in findings:
-        if finding.over or finding.unplaced or finding.failures:
-            statistics = finding.rule.statistics
-            statistics.over_limit += finding.over
-            statistics.unresolved += finding.unplaced
-            statistics.errors += len(finding.failures)
-            if finding.failures and not statistics.first_error:
-                statistics.first_error = f"{key}: {finding.failures[0]}"
-            yield finding.rule, finding.over, finding.unplaced, len(finding.failures)

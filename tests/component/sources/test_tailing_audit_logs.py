@@ -69,7 +69,7 @@ async def test_what_is_written_just_before_a_rotation_is_read(
     log: LogWriter, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.append(2)
-    look = follower.tail._successor
+    look = follower.tail._reader._successor
 
     def rotated_first(current: OpenLog) -> Path | None:
         """The end of the file has been met; before anybody looks for the next, all this happens."""
@@ -79,7 +79,7 @@ async def test_what_is_written_just_before_a_rotation_is_read(
             log.append(2)
         return look(current)
 
-    monkeypatch.setattr(follower.tail, "_successor", rotated_first)
+    monkeypatch.setattr(follower.tail._reader, "_successor", rotated_first)
     await follower.catch_up()
     assert follower.delivered == log.written
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 
-from kubeweft.links.linker import RuleStatistics
+from kubeweft.links.statistics import RuleStatistics
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ResourceType
 from kubeweft.model.rules import ByExpression, ByOwner, LinkRule, SourceSelector, Target, TargetCluster

@@ -13,8 +13,9 @@ from kubeweft.kube.receiving import Missed, ResumePoint, WatchLine
 from kubeweft.model.observations import Change, Gap, Known, Observation
 from kubeweft.model.plan import Plan, Redaction, Scope, ValuePattern
 from kubeweft.model.references import ResourceType
-from kubeweft.sources.objects import receiving
-from kubeweft.sources.objects.receiving import CHECKPOINT_EVERY, ObjectReceiver
+from kubeweft.sources.objects import progress
+from kubeweft.sources.objects.progress import CHECKPOINT_EVERY
+from kubeweft.sources.objects.receiving import ObjectReceiver
 from kubeweft.store.interfaces import Checkpoint, Resume, StoredVersion
 from watched_objects import (
     DEPLOYMENTS,
@@ -285,7 +286,7 @@ async def test_spans_are_written_at_once_and_checkpoints_now_and_then() -> None:
 
 
 async def test_many_changes_do_not_wait_for_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "MOST_DIRTY", 3)
+    monkeypatch.setattr(progress, "MOST_DIRTY", 3)
     disk = Disk()
     run = Run(disk)
     await run.whole_list(version="1")
