@@ -17,6 +17,7 @@ from kubeweft.display.addressing import Addresses
 from kubeweft.display.answering import DisplayedSpan
 from kubeweft.display.headlines import headline, life_pieces, object_headline
 from kubeweft.display.left_out_wording import words_of
+from kubeweft.display.made import has_lives_apart
 from kubeweft.display.pens import Pen, pen_of
 from kubeweft.display.trees import (
     USUAL,
@@ -61,7 +62,7 @@ def count_spans(tree: Tree) -> int:
             1
             + len(node.links)
             + sum(1 for _ in facts_of(node.facts))
-            + (len(node.lives) if len(node.lives) > 1 else 0)
+            + (len(node.lives) if has_lives_apart(node) else 0)
             for node in shown_nodes(tree)
         )
         + len(tree.truncated)
@@ -136,7 +137,7 @@ class _Writing:
             yield self._link(link, node, span.span_id)
         for cut in cuts.get(str(node.key), ()):
             yield self._truncation(cut, node, span)
-        if len(node.lives) > 1:
+        if has_lives_apart(node):
             yield from self._lives(node, span)
         else:
             yield from self._facts(node.facts, node, span.span_id)

@@ -66,7 +66,7 @@ def path_to(node: Node, asked: ObjectKey) -> list[ObjectKey]:
     return [node.key, *below] if below else []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     of=edges,
     lost=st.sets(st.integers(1, 8), max_size=3),

@@ -58,7 +58,7 @@ def _times(tree: Tree) -> list[tuple[int, int]]:
     return sorted((fact.start, fact.end) for fact in tree.root.facts)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     story=st.lists(asked, min_size=1, max_size=12),
     ends=st.tuples(moment, moment),
@@ -93,7 +93,7 @@ def test_what_overlaps_the_range_is_shown_whatever_the_length_of_windows(
             assert tree.root.windows == tuple(sorted(set(tree.root.windows)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     pods=st.integers(1, 12),

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
@@ -100,13 +100,11 @@ def as_text(spans: list[Span]) -> list[str]:
     return sorted(map(repr, spans))
 
 
-@settings(deadline=None)
 @given(st.lists(plain_spans, max_size=6))
 def test_any_span_comes_back_as_it_left(spans: list[Span]) -> None:
     assert as_text(back(*spans)) == as_text([expected(span) for span in spans])
 
 
-@settings(deadline=None)
 @given(st.lists(plain_spans, max_size=4), st.sampled_from(["hex", "base64"]))
 def test_any_span_comes_back_out_of_json(spans: list[Span], encode: str) -> None:
     assert as_text(json_back(*spans, encode=encode)) == as_text([expected(span) for span in spans])

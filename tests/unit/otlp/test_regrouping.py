@@ -119,7 +119,7 @@ def _without_link_attributes(span: Span) -> Span:
     return msgspec.structs.replace(span, links=links)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False), st.sets(st.integers(0, 3), max_size=4))
 def test_the_order_in_which_a_store_gives_spans_does_not_matter(
     order: random.Random, groups: set[int]

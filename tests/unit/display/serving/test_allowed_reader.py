@@ -237,7 +237,7 @@ def outputs(tree: Tree) -> str:
     return text.getvalue() + to_text(tree_as_json(tree))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(owned_by, linked_to, st.sets(number, max_size=5))
 def test_no_view_and_no_selection_names_what_is_forbidden(
     owners: dict[int, int], links: list[tuple[int, int, Role]], hidden: set[int]
@@ -254,7 +254,7 @@ def test_no_view_and_no_selection_names_what_is_forbidden(
             assert not names_any(told, forbidden)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(owned_by, linked_to, st.sets(number, max_size=5))
 def test_no_answer_to_a_viewer_names_what_is_forbidden(
     owners: dict[int, int], links: list[tuple[int, int, Role]], hidden: set[int]

@@ -64,7 +64,7 @@ def expected(value: AttributeValue) -> tuple[str, AttributeValue]:
     return kinds[cleaned.__class__], cleaned
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(SPANS, max_size=6))
 def test_everything_that_a_span_says_arrives(spans: list[DisplayedSpan]) -> None:
     written = [pair for message in trace_chunks(TRACE, spans) for pair in read(message)]
@@ -94,7 +94,7 @@ def test_zeros_keep_their_signs_and_truths_stay_truths() -> None:
     assert [repr(value) for _, value in found] == [repr(value) for value in values]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 400_000), max_size=8), st.integers(0, 1200))
 def test_messages_are_never_empty_and_never_too_large(sizes: list[int], small: int) -> None:
     texts = ["x" * size for size in sizes] + ["y"] * small

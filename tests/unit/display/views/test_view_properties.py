@@ -142,7 +142,6 @@ def all_facts(tree: Tree) -> Iterator[Fact]:
 
 slowly = settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )

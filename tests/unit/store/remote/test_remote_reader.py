@@ -151,7 +151,7 @@ def test_the_times_that_are_left_to_search(
 # ------------------------------------------------------------------------------------------------------------ searching
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 40)), max_size=60, unique=True),
     st.integers(9, 20),
