@@ -1,7 +1,7 @@
 """Replays a recorded story through the real data path, in any order, cut by a kill and a restart wherever wanted.
 
 The recording is JSON lines in order of arrival: ``{"at": ns, "watch": "pods", "line": {"type":…, "object":…}}`` or
-``{"at": ns, "audit": {…}}``. Watches keep the order of their versions, as the API server guarantees; everything else
+``{"at": ns, "audit": {…}}``, with ``"cluster"`` if there are several. Watches keep the order of their versions, as the API server guarantees; everything else
 may be shuffled.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import zstandard
 
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.kube.receiving import WatchLine
@@ -47,23 +48,32 @@ class Arrival:
     type: str
     body: bytes
     version: str
+    cluster: str = CLUSTER
+
+    @property
+    def watch(self) -> tuple[str, str]:
+        """The watch that brought it, by cluster and resource."""
+        return self.cluster, self.resource
 
 
 def read_story(folder: Path) -> list[Arrival]:
     """All arrivals in the recorded order."""
-    return [_arrival(orjson.loads(line)) for line in (folder / "recorded.jsonl").read_bytes().splitlines()]
+    plain, compressed = folder / "recorded.jsonl", folder / "recorded.jsonl.zst"
+    data = plain.read_bytes() if plain.exists() else zstandard.decompress(compressed.read_bytes())
+    return [_arrival(orjson.loads(line)) for line in data.splitlines()]
 
 
 def shuffled(story: Sequence[Arrival], seed: int) -> list[Arrival]:
     """Another order of arrival that a cluster could have brought: each watch in its order, audit in any."""
     choice = random.Random(seed)
-    order = [arrival.resource or f"audit {number}" for number, arrival in enumerate(story)]
-    choice.shuffle(order)
-    queues: dict[str, Iterator[Arrival]] = {}
+    queues: dict[tuple[str, str], Iterator[Arrival]] = {}
+    order: list[tuple[str, str]] = []
     for number, arrival in enumerate(story):
-        name = arrival.resource or f"audit {number}"
+        name = arrival.watch if arrival.resource else ("audit", str(number))
+        order.append(name)
         if name not in queues:
-            queues[name] = iter([a for a in story if a.resource == name] if arrival.resource else [arrival])
+            queues[name] = iter([a for a in story if a.watch == name] if arrival.resource else [arrival])
+    choice.shuffle(order)
     return [next(queues[name]) for name in order]
 
 
@@ -87,35 +97,30 @@ class Replay:
         self.pipeline = Pipeline(weaver, self._writer)
         plan = plan or Plan()
         self._rules = Rules(plan=plan, redactor=Redactor(plan.redaction, b"k" * 32))
-        self._parser = AuditParser(
-            cluster=CLUSTER,
-            kinds=self._kinds,
-            redactor=self._rules.redactor,
-            wants_request=plan.wants_request,
-            wants_event=plan.wants_event,
-        )
+        self._plan = plan
+        self._parsers: dict[str, AuditParser] = {}
         self._linker = Linker(self._kinds)
         self._linker.use(rules)
-        self._receivers: dict[str, ObjectReceiver] = {}
-        self._reached: dict[str, str] = {}
+        self._receivers: dict[tuple[str, str], ObjectReceiver] = {}
+        self._reached: dict[tuple[str, str], str] = {}
         self._now = 0
 
     async def arrive(self, arrival: Arrival) -> None:
         """Let one line arrive."""
         self._now = arrival.at
         if not arrival.resource:
-            await self.pipeline.offer(self._parser.parse(arrival.body).observations)
+            await self.pipeline.offer(self._parser(arrival.cluster).parse(arrival.body).observations)
         elif arrival.resource == EVENTS:
-            seen = parse_event(CLUSTER, orjson.loads(arrival.body), self._kinds, self._rules.redactor)
+            seen = parse_event(arrival.cluster, orjson.loads(arrival.body), self._kinds, self._rules.redactor)
             await self.pipeline.deliver([seen])  # type: ignore[list-item]  # every kind of a story is known
         else:
-            receiver = await self._receiver(arrival.resource)
+            receiver = await self._receiver(arrival.watch)
             await receiver.changed([WatchLine(arrival.type, arrival.body)], arrival.version)
 
-    async def reached(self, resource: str) -> str:
-        """The version at which the watch of a type begins: what the last checkpoint says."""
-        await self._receiver(resource)
-        return self._reached[resource]
+    async def reached(self, watch: tuple[str, str]) -> str:
+        """The version at which the watch of a cluster's type begins: what the last checkpoint says."""
+        await self._receiver(watch)
+        return self._reached[watch]
 
     async def flush(self) -> None:
         """What the operator does once a second."""
@@ -127,21 +132,33 @@ class Replay:
         await self._writer.aclose()
         self.store.close()
 
-    async def _receiver(self, resource: str) -> ObjectReceiver:
-        if resource not in self._receivers:
+    async def _receiver(self, watch: tuple[str, str]) -> ObjectReceiver:
+        if watch not in self._receivers:
+            cluster, resource = watch
             name, _, group = resource.partition(".")
             kind = self._kinds.kind_of(group, name)
             assert kind is not None
-            self._receivers[resource] = receiver = ObjectReceiver(
-                Differ(CLUSTER, kind, window_length=DEFAULT_WINDOW, rules=self._rules),
+            self._receivers[watch] = receiver = ObjectReceiver(
+                Differ(cluster, kind, window_length=DEFAULT_WINDOW, rules=self._rules),
                 deliver=self.pipeline.deliver,
-                resume=self.store.resume(CLUSTER, group, name),
+                resume=self.store.resume(cluster, group, name),
                 clock=lambda: self._now,
                 observer="replay",
                 linker=self._linker,
             )
-            self._reached[resource] = (await receiver.resume_point()).version
-        return self._receivers[resource]
+            self._reached[watch] = (await receiver.resume_point()).version
+        return self._receivers[watch]
+
+    def _parser(self, cluster: str) -> AuditParser:
+        if cluster not in self._parsers:
+            self._parsers[cluster] = AuditParser(
+                cluster=cluster,
+                kinds=self._kinds,
+                redactor=self._rules.redactor,
+                wants_request=self._plan.wants_request,
+                wants_event=self._plan.wants_event,
+            )
+        return self._parsers[cluster]
 
 
 async def replay(
@@ -168,17 +185,16 @@ def all_spans(file: Path) -> dict[tuple[bytes, bytes], Span]:
 
 async def _missed(run: Replay, seen: Sequence[Arrival]) -> list[Arrival]:
     """What a watch that begins at the last checkpoint brings again."""
-    reached = {
-        a.resource: int(await run.reached(a.resource) or 0)
-        for a in seen
-        if a.resource and a.resource != EVENTS
-    }
-    return [a for a in seen if a.resource and (a.resource == EVENTS or int(a.version) > reached[a.resource])]
+    watches = {a.watch for a in seen if a.resource and a.resource != EVENTS}
+    reached = {watch: int(await run.reached(watch) or 0) for watch in sorted(watches)}
+    return [a for a in seen if a.resource and (a.resource == EVENTS or int(a.version) > reached[a.watch])]
 
 
 def _arrival(line: dict[str, Any]) -> Arrival:
+    cluster = line.get("cluster", CLUSTER)
     if "audit" in line:
-        return Arrival(line["at"], "", "", msgspec.json.encode(line["audit"]), "")
+        return Arrival(line["at"], "", "", msgspec.json.encode(line["audit"]), "", cluster)
     obj = line["line"]["object"]
     version = obj["metadata"]["resourceVersion"]
-    return Arrival(line["at"], line["watch"], line["line"]["type"], msgspec.json.encode(obj), version)
+    body = msgspec.json.encode(obj)
+    return Arrival(line["at"], line["watch"], line["line"]["type"], body, version, cluster)

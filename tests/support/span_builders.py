@@ -36,6 +36,7 @@ TYPES = {
     "pods": ResourceType("", "v1", "pods", "Pod", True),
     "configmaps": ResourceType("", "v1", "configmaps", "ConfigMap", True),
     "nodes": ResourceType("", "v1", "nodes", "Node", False),
+    "namespaces": ResourceType("", "v1", "namespaces", "Namespace", False),
     "services": ResourceType("", "v1", "services", "Service", True),
     "widgets": ResourceType("example.com", "v1", "widgets", "Widget", True),
 }
