@@ -358,6 +358,7 @@ def older_file(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(
             "DROP TABLE doomed; DROP TABLE bookmarks; DROP INDEX audit_versions_of_object; "
+            "DROP TABLE foreign_traces; DROP TABLE foreign_parts; DROP TABLE foreign_joins; "
             "DELETE FROM meta WHERE name NOT IN ('install_key', 'uid', 'reach', 'removed'); "
             "PRAGMA user_version = 1; PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM; "
         )

@@ -253,6 +253,9 @@ class FoundForeign(NamedTuple):
 class ForeignReader(Protocol):
     """Reading spans of other tracing systems."""
 
+    def has_foreign(self) -> bool:
+        """Whether there are any that can be found; asked before each tree, so it has to be quick."""
+
     def foreign_of(
         self, joins: Sequence[tuple[str, str]], *, since: int, until: int, most_traces: int, most_spans: int
     ) -> FoundForeign:

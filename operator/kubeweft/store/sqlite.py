@@ -17,6 +17,7 @@ from kubeweft.model.spans import Span
 from kubeweft.store.embedded import schema
 from kubeweft.store.embedded.bodies import BodyPacker
 from kubeweft.store.embedded.failures import StoreFull, told_clearly
+from kubeweft.store.embedded.foreign import ForeignRecorder
 from kubeweft.store.embedded.housekeeping import Housekeeping
 from kubeweft.store.embedded.packing import Packer
 from kubeweft.store.embedded.places import HIGHEST_WINDOW, Places
@@ -57,6 +58,7 @@ class SqliteStore(SqliteReader):
         self._spans = SpanRecorder(
             self._connection, places=self._places, packer=self._packer, bodies=self._bodies
         )
+        self._foreign = ForeignRecorder(self._connection)
         self._memory = Rememberer(self._connection, places=self._places, bodies=self._bodies)
         self._seen = (0, 0)  # what others have removed is noticed by a change of these
         self.install_key = bytes(schema.meta(self._connection, "install_key"))  # type: ignore[arg-type]  # is a BLOB
@@ -237,6 +239,8 @@ class SqliteStore(SqliteReader):
                 self._memory.add_audit_versions(batch.audit_versions)
             for exporter, position in batch.export_positions:
                 self._memory.save_export_position(exporter, position)
+            if batch.foreign:
+                self._foreign.add(batch.foreign)
             for name, value in batch.bookmarks:
                 self._memory.save_bookmark(name, value)
         return Written(self._position(), added)

@@ -16,7 +16,7 @@ from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.store.embedded import schema
 from kubeweft.store.embedded.failures import told_clearly
-from kubeweft.store.embedded.foreign import read_foreign
+from kubeweft.store.embedded.foreign import has_foreign, read_foreign
 from kubeweft.store.embedded.levels import LevelReading
 from kubeweft.store.embedded.reading import Reading
 from kubeweft.store.embedded.searching import Search
@@ -128,6 +128,11 @@ class SqliteReader:
         """What audit logs have shown of one object, in the order of its versions."""
         with self._reading() as reading:
             return reading.audit_versions(cluster, uid)
+
+    def has_foreign(self) -> bool:
+        """Whether any spans of other tracing systems can be found."""
+        with self._reading() as reading:
+            return has_foreign(reading.connection)
 
     def foreign_of(
         self, joins: Sequence[tuple[str, str]], *, since: int, until: int, most_traces: int, most_spans: int

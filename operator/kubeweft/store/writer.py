@@ -241,4 +241,5 @@ class Writer:
 def _size(batch: Batch) -> int:
     """How much a batch weighs: versions count as spans, for they take as long."""
     versions = sum(len(checkpoint.versions) for checkpoint in batch.checkpoints)
-    return len(batch.spans) + versions + len(batch.audit_versions)
+    foreign = sum(len(part.spans) for part in batch.foreign)
+    return len(batch.spans) + versions + len(batch.audit_versions) + foreign

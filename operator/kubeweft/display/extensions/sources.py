@@ -1,0 +1,63 @@
+"""What a source of foreign spans has to offer, whichever system it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from kubeweft.model.errors import KubeweftError
+from kubeweft.model.foreign import ForeignSpan
+
+
+class SourceFailed(KubeweftError):
+    """A source gave no answer; the message says why, and never quotes what it said but for a short line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignQuestion:
+    """Which traces are wanted: those with a span that has one of the (attribute, value) ``joins``, and lies between.
+
+    Times are nanoseconds. ``until_when`` is a moment of the monotonic clock at which nobody waits any longer.
+    """
+
+    joins: Sequence[tuple[str, str]]
+    since: int
+    until: int
+    most_traces: int
+    most_spans: int
+    until_when: float
+
+    def left(self) -> float:
+        """How many seconds are left; raises ``SourceFailed`` where there are none."""
+        left = self.until_when - time.monotonic()
+        if left <= 0:
+            raise SourceFailed("it took too long to answer")
+        return left
+
+
+class ForeignAnswer(NamedTuple):
+    """Whole traces, as far as the source has them.
+
+    ``more`` traces had no room in the answer, and for ``unasked`` of the joins there was no time to look.
+    """
+
+    spans: list[ForeignSpan]
+    more: int = 0
+    unasked: int = 0
+
+
+class ForeignSource(Protocol):
+    """One place where spans of other systems are found. Called from any thread."""
+
+    @property
+    def name(self) -> str:
+        """As a tree names it."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is known, without asking far away, that there is nothing to be found."""
+
+    def find(self, question: ForeignQuestion) -> ForeignAnswer:
+        """The traces that are wanted; raises ``SourceFailed``."""
