@@ -113,7 +113,7 @@ def test_a_full_store_is_told_and_loses_nothing(
 
                 wait_until_stored(ledger, operator.store, namespace, seconds=COMING_AGAIN_SECONDS)
                 cluster.wait_in_force(path)
-            # Before the namespace goes: its controller then deletes whole collections, and such requests name no object.
+            # Before the namespace goes: its controller deletes whole collections, in requests that name no object.
             told = ledger()
     told.check(s for s in stored_spans(operator.store, namespace) if s.key.name.startswith("large-"))
 
