@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kubeweft.export.endpoints import parse_endpoint
 from kubeweft.model.errors import UserError
@@ -108,10 +108,38 @@ class Settings(BaseSettings):
     serve_ui: str = Field(
         "", description="folder with a built Jaeger UI, served with the query API; empty: none"
     )
+    serve_allow_host: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names by which serve_http may be asked, beside its IP addresses and localhost; several with commas"
+        " between",
+    )
+    serve_allow_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="pages of other servers that may read the query API, https://grafana.example or * for all; several"
+        " with commas between",
+    )
+    serve_base_path: str = Field(
+        "", description="what stands before every path of serve_http, for example /kubeweft; empty: nothing"
+    )
+    serve_trace_page: str = Field(
+        "",
+        description="where /redirect leads to, with {trace_id} in it: the page of a Jaeger that reads serve_grpc; empty:"
+        " the page here",
+    )
     serve_tls_cert: str = Field(
         "", description="certificate file of what is served to viewers; empty: no TLS"
     )
     serve_tls_key: str = Field("", description="key file that belongs to serve_tls_cert")
+    serve_insecure_no_tls: bool = Field(
+        False,
+        description="take the tokens of people without TLS at addresses that other machines reach, because a proxy or a mesh"
+        " encrypts them",
+    )
+    serve_shared_identities: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="joined clusters in which users and groups are the same people as in the local one: serve_auth asks them"
+        " about those by name; of other joined clusters nothing is shown; several with commas between",
+    )
     views: str | dict[str, Any] = Field(
         "", description="YAML file with views of your own; in the --config file also a table of them"
     )
@@ -137,6 +165,11 @@ class Settings(BaseSettings):
         if value:
             parse_address(value)
         return value
+
+    @field_validator("serve_allow_host", "serve_allow_origin", "serve_shared_identities", mode="before")
+    @classmethod
+    def _in_words(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("otlp")
     @classmethod

@@ -22,7 +22,8 @@ from controlplane.layout import Layout
 from controlplane.plane import ControlPlane
 from controlplane.testing import wait_until
 from jaeger_process import jaeger_over
-from kubeweft.app.access import Bounds, Gate, open_gate
+from kubeweft.app.access import Gate, open_gate
+from kubeweft.app.access_bounds import Bounds
 from kubeweft.display.serving.access import AllowedReader
 from kubeweft.display.serving.http.failing import Refused
 from kubeweft.display.stories import read_story
@@ -255,7 +256,7 @@ async def test_a_service_account_is_somebody_too(
 @pytest.mark.parametrize("token", ["nobody", "eyJhbGciOiJub25lIn0.e30.", token_of("alice") + "x"])
 async def test_a_token_of_nobody_is_refused(plane: ControlPlane, token: str) -> None:
     async with gate_of(plane) as gate:
-        with pytest.raises(Refused, match="no cluster accepts"):
+        with pytest.raises(Refused, match="does not accept this token"):
             await gate.viewer_for(token)
 
 

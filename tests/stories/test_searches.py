@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeweft.display.answering import DisplayedSpan, TraceQuestion
+from kubeweft.display.made import SHOWN_PLACED
 from kubeweft.display.trees import Tree
 from kubeweft.model import vocabulary as v
 from kubeweft.store.sqlite import SqliteStore
@@ -80,3 +81,23 @@ async def test_a_viewer_gets_one_whole_trace(
     assert len(set(ids)) == len(ids)
     assert roots(spans) == [key.resource]
     assert [span.operation for span in spans if span.end < span.start] == []
+
+
+@pytest.mark.parametrize("view", ["tree", "timeline", "tracing", "grouping", "actors"])
+def test_no_event_is_drawn_before_the_creation_of_its_object(reader: SqliteReader, view: str) -> None:
+    """They tell only their second, and viewers order by time alone."""
+    _, spans = search(reader, view, resource="deployments", namespace="story", name="demo")
+    created = {
+        whose(span): span.start
+        for span in spans
+        if span.attributes.get(v.VERB) == "create" and not span.attributes.get(v.SUBRESOURCE)
+    }
+    events = [span for span in spans if v.EVENT_REASON in span.attributes and whose(span) in created]
+    assert len(created) > 5
+    assert len(events) > 20
+    assert [span.operation for span in events if span.start < created[whose(span)]] == []
+    assert sum(SHOWN_PLACED in span.attributes for span in events) > len(events) // 2
+
+
+def whose(span: DisplayedSpan) -> tuple[str, str]:
+    return resource_of(span), str(span.attributes[v.NAME])

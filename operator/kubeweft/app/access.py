@@ -1,8 +1,9 @@
 """Who may see what, by asking Kubernetes: a bearer token is somebody, who may see what they may ``get``.
 
-Each cluster is asked about its own objects, and who the token stands for there: a user name of one cluster means nothing in
-another. Rights are asked from the widest to the narrowest (everything, the type, the type in the namespace, the one object),
-so that a whole namespace costs one question. Whatever is not answered with yes, in time, is no.
+A token is sent to the home cluster only, since whoever gets one can use it. Another cluster is asked about the person by
+name and groups, and only where whoever runs this says that it knows the same people; of any other nothing is shown.
+Rights are asked from the widest to the narrowest (everything, the type, the type in the namespace, the one object), so that
+a whole namespace costs one question. Whatever is not answered with yes, in time, is no.
 """
 
 from __future__ import annotations
@@ -10,44 +11,31 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import logging
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kubernetes_asyncio.client.api_client import ApiClient
 
+from kubeweft.app.access_bounds import Bounds
 from kubeweft.app.access_memory import Memory, TokenNames
+from kubeweft.app.access_persons import Caller, Persons, Silence, Silent
 from kubeweft.display.serving.http.failing import Refused
 from kubeweft.kube.clients import connect
 from kubeweft.kube.failures import ApiFailure
-from kubeweft.kube.reviews import WIDTHS, Person, ReadQuestion, Width, may_read, who_is
+from kubeweft.kube.reviews import WIDTHS, Person, ReadQuestion, Width, may_read
 from kubeweft.model.errors import NotNow
 from kubeweft.model.references import ObjectKey
 
-logger = logging.getLogger(__name__)
-
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 LONGEST_TOKEN: Final = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How much is asked, and how long it is believed. Times are seconds.
-
-    ``reviews`` is how many questions one answer may cost; ``deadline`` holds for all questions that are asked at once.
-    """
-
-    keep: float = 10.0
-    keep_failure: float = 3.0
-    reviews: int = 500
-    at_once: int = 16
-    deadline: float = 10.0
-    entries: int = 50_000
+AT_A_STRETCH: Final = 500
 
 
 class Gate:
@@ -55,152 +43,152 @@ class Gate:
 
     def __init__(
         self,
-        clients: Mapping[str, ApiClient],
+        client: ApiClient,
         *,
+        cluster: str,
+        others: Mapping[str, ApiClient] | None = None,
+        shared: Collection[str] = (),
         bounds: Bounds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Needs a running event loop. ``clients`` by the names of clusters may change at any time."""
+        """Needs a running event loop. ``client`` is that of the home cluster, which alone gets tokens.
+
+        ``shared`` are clusters that know the same people by the same names, as whoever runs this says; they are asked by
+        their clients in ``others``, which may change at any time. Of any other cluster nothing is shown.
+        """
         self.bounds = bounds or Bounds()
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
-        self._clients = clients
+        self._home, self._client = cluster, client
+        self._others = {} if others is None else others
+        self._shared = frozenset(shared) - {cluster}
         self._names = TokenNames()
-        self._persons = Memory[Person | None](most=self.bounds.entries, clock=clock)
+        self._callers = weakref.WeakValueDictionary[bytes, Caller]()
+        self._silence = Silence()
+        self._persons = Persons(
+            client, cluster=cluster, silence=self._silence, bounds=self.bounds, clock=clock
+        )
         self._rights = Memory[bool](most=self.bounds.entries, clock=clock)
         self._slots = asyncio.Semaphore(self.bounds.at_once)
-        self._silent: set[str] = set()
 
     async def viewer_for(self, token: str | None) -> GatedViewer:
-        """Whoever the token stands for in at least one cluster.
+        """Whoever the token stands for in the home cluster.
 
-        Raises ``Refused`` (401) where no cluster accepts it, and ``NotNow`` where that cannot be known.
+        Raises ``Refused`` (401) where it does not accept it, and ``NotNow`` where that cannot be known.
         """
         if not token:
             raise Refused("who are you? Send a Kubernetes bearer token (Authorization: Bearer …)", status=401)
         if len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable():
             raise Refused("that is no Kubernetes bearer token", status=401)
-        viewer = GatedViewer(self, token, self._names.of(token))
-        if await self._known_somewhere(viewer):
-            return viewer
-        if self._silent.intersection(self._clients):
-            silent = ", ".join(sorted(self._silent.intersection(self._clients)))
-            raise NotNow(
-                f"nobody can be let in now: the API server of {silent} does not say who you are", delay=1.0
-            )
-        raise Refused("no cluster accepts this token", status=401)
-
-    async def _known_somewhere(self, viewer: GatedViewer) -> bool:
-        """The first yes will do: a cluster that does not answer keeps nobody out of the others."""
-        async with asyncio.TaskGroup() as asking:
-            tasks = [asking.create_task(self.person(viewer, cluster)) for cluster in list(self._clients)]
-            for answer in asyncio.as_completed(tasks):
-                if await answer is not None:
-                    for task in tasks:
-                        task.cancel()
-                    return True
-        return False
-
-    async def person(self, viewer: GatedViewer, cluster: str) -> Person | None:
-        """Who the viewer is in a cluster; None for nobody, and where that cannot be known."""
-        client = self._clients.get(cluster)
-        if client is None:
-            return None
-        question = (viewer.name, cluster)
-        known = self._persons.recall(question)
-        if known is not None:
-            return known[0]
-        try:
-            async with asyncio.timeout(self.bounds.deadline), self._slots:
-                said = await who_is(client, viewer.token)
-        except (ApiFailure, TimeoutError) as failure:
-            self._tell_silence(cluster, failure)
-            self._persons.keep(question, None, seconds=self.bounds.keep_failure)
-            return None
-        self._silent.discard(cluster)
-        self._persons.keep(question, said, seconds=self.bounds.keep)
-        return said
+        name = self._names.of(token)
+        caller = self._callers.get(name)
+        if caller is None:
+            self._callers[name] = caller = Caller(token, name, self.bounds)
+        if await self._persons.whose(caller) is None:
+            raise Refused(f"the cluster {self._home} does not accept this token", status=401)
+        return GatedViewer(self, caller)
 
     async def decide(
-        self, viewer: GatedViewer, keys: Collection[ObjectKey], *, by_name: bool
-    ) -> AbstractSet[ObjectKey]:
-        """Those that the viewer may see, as far as that is known in time."""
+        self, viewer: GatedViewer, pending: Mapping[str, set[ObjectKey]], *, by_name: bool
+    ) -> list[set[ObjectKey]]:
+        """Those that the viewer may see, as far as that is known in time; ``pending`` by the names of their clusters."""
         widths = WIDTHS if by_name else WIDTHS[:-1]
-        by_cluster: dict[str, set[ObjectKey]] = {}
-        for key in keys:
-            by_cluster.setdefault(key.cluster, set()).add(key)
-        decisions = [_Decision(cluster, pending) for cluster, pending in by_cluster.items()]
+        decisions = [_Decision(cluster, keys) for cluster, keys in pending.items()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.bounds.deadline), asyncio.TaskGroup() as deciding:
                 for decision in decisions:
                     deciding.create_task(self._decide(viewer, decision, widths))
         viewer.undecided += sum(len(decision.pending) for decision in decisions)
-        return frozenset(key for decision in decisions for key in decision.allowed)
+        return [decision.allowed for decision in decisions]
+
+    async def known_in(self, viewer: GatedViewer, clusters: Iterable[str]) -> list[str]:
+        """Those of the clusters in which the viewer is somebody."""
+        try:
+            return [name for name in clusters if await self._known_in(viewer, name) is not None]
+        except NotNow:
+            return []
+
+    async def _known_in(self, viewer: GatedViewer, cluster: str) -> _Known | None:
+        """Whom to ask about there, and by what; None where nothing of the cluster is shown."""
+        client = self._client if cluster == self._home else self._others.get(cluster)
+        if client is None or (cluster != self._home and cluster not in self._shared):
+            return None
+        person = await self._persons.whose(viewer.caller)
+        if person is not None and cluster != self._home:
+            person = person.elsewhere()
+        return None if person is None else _Known(client, person)
 
     async def _decide(self, viewer: GatedViewer, decision: _Decision, widths: Sequence[Width]) -> None:
-        person = await self.person(viewer, decision.cluster)
-        if person is None:
+        try:
+            known = await self._known_in(viewer, decision.cluster)
+        except Silent:
+            known = None
+        except NotNow:  # too many ask: nobody has said no
+            return
+        if known is None:
             decision.pending.clear()
             return
         unanswered: set[ObjectKey] = set()
         for width in widths:
             questions: dict[ReadQuestion, list[ObjectKey]] = {}
-            for key in decision.pending:
+            async for key in _gently(decision.pending):
                 question = width(key)
                 if question is not None:
                     questions.setdefault(question, []).append(key)
-            answers = await self._ask(viewer, person, decision.cluster, questions)
-            for question, asked_about in questions.items():
+            answers = await self._ask(viewer, known, decision.cluster, questions)
+            async for question in _gently(questions):
                 if question not in answers:
-                    unanswered.update(asked_about)
+                    unanswered.update(questions[question])
                 elif answers[question]:
-                    decision.allow(asked_about)
+                    decision.allow(questions[question])
         decision.pending.intersection_update(unanswered)
 
     async def _ask(
-        self, viewer: GatedViewer, person: Person, cluster: str, questions: Iterable[ReadQuestion]
+        self, viewer: GatedViewer, known: _Known, cluster: str, questions: Iterable[ReadQuestion]
     ) -> dict[ReadQuestion, bool]:
         """The answers, without those that would have been too much."""
         answers: dict[ReadQuestion, bool] = {}
         unknown: list[ReadQuestion] = []
-        for question in questions:
-            known = self._rights.recall((viewer.name, cluster, question))
-            if known is not None:
-                answers[question] = known[0]
+        async for question in _gently(questions):
+            said = self._rights.recall((viewer.caller.name, cluster, question))
+            if said is not None:
+                answers[question] = said[0]
             elif viewer.spend():
                 unknown.append(question)
         async with asyncio.TaskGroup() as asking:
-            tasks = {q: asking.create_task(self._review(viewer, person, cluster, q)) for q in unknown}
+            tasks = {q: asking.create_task(self._review(viewer.caller, known, cluster, q)) for q in unknown}
         return answers | {question: task.result() for question, task in tasks.items()}
 
-    async def _review(
-        self, viewer: GatedViewer, person: Person, cluster: str, question: ReadQuestion
-    ) -> bool:
-        client = self._clients.get(cluster)
-        remembered = (viewer.name, cluster, question)
-        if client is None:
-            return False
-        async with self._slots:
-            known = self._rights.recall(remembered)
-            if known is not None:  # somebody else asked meanwhile
-                return known[0]
+    async def _review(self, caller: Caller, known: _Known, cluster: str, question: ReadQuestion) -> bool:
+        remembered = (caller.name, cluster, question)
+        async with caller.slots, self._slots:
+            said = self._rights.recall(remembered)
+            if said is not None:  # somebody else asked meanwhile
+                return said[0]
             try:
-                may = await may_read(client, person, question)
+                may = await may_read(known.client, known.person, question)
             except ApiFailure as failure:
-                self._tell_silence(cluster, failure)
+                self._silence.tell(cluster, failure)
                 self._rights.keep(remembered, False, seconds=self.bounds.keep_failure)
                 return False
-        self._silent.discard(cluster)
+        self._silence.end(cluster)
         self._rights.keep(remembered, may, seconds=self.bounds.keep)
         return may
 
-    def _tell_silence(self, cluster: str, failure: Exception) -> None:
-        """Once, until it answers again: everybody is shut out meanwhile, and whoever runs this should know why."""
-        if cluster not in self._silent:
-            self._silent.add(cluster)
-            logger.warning(
-                "nothing of cluster %s is shown to anybody, rights cannot be asked: %s", cluster, failure
-            )
+
+async def _gently(items: Iterable[Item]) -> AsyncIterator[Item]:
+    """All of them, with others let at the event loop now and then: it is that of everything this process takes in."""
+    for number, item in enumerate(items, start=1):
+        yield item
+        if number % AT_A_STRETCH == 0:
+            await asyncio.sleep(0)
+
+
+class _Known(NamedTuple):
+    """Somebody in one cluster, and by what that one is asked about them."""
+
+    client: ApiClient
+    person: Person
 
 
 @dataclass(slots=True)
@@ -219,26 +207,28 @@ class _Decision:
 class GatedViewer:
     """One person, for one answer: a :class:`~kubeweft.display.serving.access.Viewer` that is asked from threads."""
 
-    def __init__(self, gate: Gate, token: str, name: bytes) -> None:
-        """``name`` stands for the token wherever something is remembered."""
+    def __init__(self, gate: Gate, caller: Caller) -> None:
+        """``caller`` is whom the gate knows by their token."""
         self._gate = gate
         self._left = gate.bounds.reviews
-        self.token = token
-        self.name = name
+        self.caller = caller
         self.undecided = 0
 
     def allowed(self, keys: Collection[ObjectKey], *, by_name: bool = True) -> AbstractSet[ObjectKey]:
         """Those of the objects that may be seen; none where that cannot be known in time."""
-        return self._in_loop(lambda: self._gate.decide(self, keys, by_name=by_name), frozenset())
+        pending: dict[str, set[ObjectKey]] = {}
+        for key in keys:
+            pending.setdefault(key.cluster, set()).add(key)
+        nothing: list[set[ObjectKey]] = []
+        return frozenset[ObjectKey]().union(
+            *self._in_loop(lambda: self._gate.decide(self, pending, by_name=by_name), nothing)
+        )
 
     def clusters(self, names: Iterable[str]) -> list[str]:
-        """Those of the clusters that know the token."""
+        """Those of the clusters in which the viewer is somebody."""
         wanted = list(names)
-
-        async def known() -> list[str]:
-            return [name for name in wanted if await self._gate.person(self, name) is not None]
-
-        return self._in_loop(known, [])
+        nowhere: list[str] = []
+        return self._in_loop(lambda: self._gate.known_in(self, wanted), nowhere)
 
     def spend(self) -> bool:
         """Take one of the questions that this answer may cost; False where none is left."""
@@ -265,17 +255,20 @@ async def open_gate(
     cluster: str,
     kubeconfig: str = "",
     context: str = "",
-    others: Mapping[str, str] | None = None,
+    shared: Mapping[str, str] | None = None,
     bounds: Bounds | None = None,
 ) -> AsyncIterator[Gate]:
-    """A gate that asks the API server of ``cluster``, and of ``others`` by a context each of the same kubeconfig.
+    """A gate at the home ``cluster``, which also asks clusters of the same people, by a context each of the same kubeconfig.
 
     Raises ``UserError`` where a cluster is not configured. Of any other cluster nothing is shown.
     """
     async with contextlib.AsyncExitStack() as stack:
-        clients: dict[str, ApiClient] = {}
-        for name, chosen in {cluster: context, **(others or {})}.items():
+
+        async def client_of(chosen: str) -> ApiClient:
             client = await connect(kubeconfig=kubeconfig, context=chosen)
             stack.push_async_callback(client.close)
-            clients[name] = client
-        yield Gate(clients, bounds=bounds)
+            return client
+
+        home = await client_of(context)
+        others = {name: await client_of(chosen) for name, chosen in (shared or {}).items()}
+        yield Gate(home, cluster=cluster, others=others, shared=others, bounds=bounds)

@@ -40,6 +40,10 @@ class Memory(Generic[Said]):
         while len(self._said) > self._most:
             self._said.popitem(last=False)
 
+    def forget(self, question: Hashable) -> None:
+        """What was said holds no more."""
+        self._said.pop(question, None)
+
 
 class TokenNames:
     """Names for tokens that are of no use outside of this process."""

@@ -135,6 +135,11 @@ class AuditInlet:
                 "give --audit-token-file"
             )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a plan, so that it is known what has to be hidden."""
+        return self._is_open
+
     def open(self) -> None:
         """There is a plan now: take events. Whom it does not know is refused from now on."""
         self._is_open = self._senders.are_complete = True

@@ -17,9 +17,10 @@ from kubeweft.display.comparison_text import write_comparison
 from kubeweft.display.manifest import Manifest, WasDeleted, manifest_at
 from kubeweft.display.reading import DEFAULT_LIMITS
 from kubeweft.display.resolving import Wanted, resolve
-from kubeweft.display.runs import Run, choose_start, run_of, starts_of
+from kubeweft.display.run_starts import RunStarts
+from kubeweft.display.runs import Run, run_of
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import FOREVER, Node
+from kubeweft.display.trees import FOREVER
 from kubeweft.display.views.definitions import OWNED
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
@@ -28,7 +29,6 @@ from kubeweft.model.windows import NANOSECONDS
 from kubeweft.runtime import clock
 from kubeweft.store.interfaces import SpanReader
 
-ALONE = dataclasses.replace(OWNED, down=0, linked="none")
 WITH_CHILDREN = dataclasses.replace(OWNED, linked="none")
 LIMITS = dataclasses.replace(DEFAULT_LIMITS, objects=10_000)  # it is steps that are shown, not objects
 DAY = 86_400 * NANOSECONDS
@@ -64,7 +64,7 @@ def show_comparison(
     now = clock.now()
     sides = [parse_side(one, namespace=namespace, cluster=cluster, now=now, zone=zone) for one in words]
     with reading(store) as (reader, kinds):
-        runs = [_run(reader, kinds, side, quiet=silence, now=now, zone=zone) for side in sides]
+        runs = [read_run(reader, kinds, side, quiet=silence, now=now, zone=zone) for side in sides]
         comparison = compare(runs[0], runs[1], ended=_ended(reader, runs[0], runs[1]))
     _write(comparison, form=form, console=console, zone=zone)
 
@@ -103,33 +103,38 @@ def _is_time(text: str, *, now: int, zone: tzinfo) -> bool:
     return True
 
 
-def _run(reader: SpanReader, kinds: Kinds, side: Side, *, quiet: int, now: int, zone: tzinfo) -> Run:
+def read_run(reader: SpanReader, kinds: Kinds, side: Side, *, quiet: int, now: int, zone: tzinfo) -> Run:
+    """The run that a side means; raises ``UserError`` where none had begun by then."""
     key = resolve(reader, kinds, side.wanted)
-    alone = read_story(reader, key, selection=ALONE, kinds=kinds).root
-    starts = starts_of(alone)
+    starts = RunStarts(reader, key, kinds)
+    asked = ""
     if side.time:
-        asked = times.parse_time(side.time, now=now, zone=zone)
-        chosen = choose_start(starts, asked, precision=precision_of(side.time))
-        if chosen is None:
-            raise UserError(
-                f"no rollout of {key} is stored: compare the object as such, without @{side.time}"
-            )
-        following = next((fact.start for fact in starts if fact.start > chosen.start), FOREVER)
-        begin, until = chosen.start, following - 1
+        time = times.parse_time(side.time, now=now, zone=zone)
+        begun = starts.at(time, precision=precision_of(side.time))
+        asked = side.time if begun.time < time else ""
     else:
-        begin, until = _first_seen(alone), FOREVER
-        chosen = next((fact for fact in starts if fact.start == begin), None)
+        begun = starts.of_last_life()
+    last = _last_read(reader, key, begun.time)
     tree = read_story(
-        reader, key, selection=WITH_CHILDREN, since=begin, until=until, limits=LIMITS, kinds=kinds
+        reader,
+        key,
+        selection=WITH_CHILDREN,
+        since=begun.time,
+        until=min(begun.until, last),
+        limits=LIMITS,
+        kinds=kinds,
     )
-    return run_of(tree, start=begin, quiet=quiet, started_by=chosen)
+    run = run_of(tree, start=begun.time, quiet=quiet, started_by=begun.fact)
+    truncated = tuple(dict.fromkeys((*begun.truncated, *run.truncated)))
+    cut = last if last < begun.until and last - run.end < quiet else 0
+    return dataclasses.replace(run, truncated=truncated, asked=asked, cut=cut)
 
 
-def _first_seen(node: Node) -> int:
-    """When the object, or the last one of its name, was created; else when something first happened to it."""
-    created = node.lives[-1].created if node.lives else None
-    times_told = [fact.start for fact in node.facts if fact.life == len(node.lives) - 1 or not node.lives]
-    return created if created is not None else min(times_told, default=node.start)
+def _last_read(reader: SpanReader, key: ObjectKey, begin: int) -> int:
+    """Up to when a run is looked at: as long as no limit would leave out its first windows for the sake of the last."""
+    windows = reader.windows_of(key, since=begin, until=begin)
+    first = windows[-1] if windows else None
+    return min(first.start + LIMITS.windows * first.length - 1, FOREVER) if first else FOREVER
 
 
 def _ended(reader: SpanReader, a: Run, b: Run) -> tuple[Ended, ...]:

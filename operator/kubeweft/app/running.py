@@ -35,7 +35,8 @@ async def run_operator(settings: Settings) -> None:
                 hiding=lambda: operator.clusters.rules_of(settings.cluster).redactor,
                 is_open=lambda: operator.audit.is_open,
             )
-            async with serving(serve_options(settings), clients=operator.clusters.clients), foreign:
+            served = serving(serve_options(settings), home=client, others=operator.clusters.clients)
+            async with served, foreign:
                 await until_signal(operator.run)
     logger.info("stopped")
 

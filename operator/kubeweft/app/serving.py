@@ -50,8 +50,10 @@ class ServeOptions:
     """What is served where: the file ``store``, or instead another ``source``, which may be remote.
 
     An empty address serves nothing. ``views`` is a file, or what a file would say, and so are ``extensions``.
-    With ``auth`` the API server of ``cluster`` (by ``kubeconfig`` and ``context``) is asked about its objects, and those
-    of other clusters by their ``contexts``.
+    With ``auth`` the API server of ``cluster`` (by ``kubeconfig`` and ``context``) is asked who somebody is. Others are
+    asked about their objects where they are said to know the same people: ``shared_identities``, or by their ``contexts``.
+    ``allow_hosts``, ``allow_origins``, ``base_path`` and ``trace_page`` are as for :func:`build_application`, but where
+    ``http`` is no loopback address, no ``allow_hosts`` allow any.
     """
 
     store: str = "kubeweft.db"
@@ -65,13 +67,19 @@ class ServeOptions:
     extensions: str | Mapping[str, Any] = ""
     auth: Auth = "none"
     ui: str = ""
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    base_path: str = ""
+    trace_page: str = ""
     tls_cert: str = ""
     tls_key: str = ""
     without_auth: bool = False
+    without_tls: bool = False
     cluster: str = "local"
     kubeconfig: str = ""
     context: str = ""
     contexts: Mapping[str, str] = field(default_factory=dict)
+    shared_identities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +89,12 @@ class Serving:
     grpc: str = ""
     http: str = ""
     tls: bool = False
+    base_path: str = ""
 
     @property
     def url(self) -> str:
         """Where a browser finds the query API; empty where there is none."""
-        return f"http{'s' if self.tls else ''}://{self.http}" if self.http else ""
+        return f"http{'s' if self.tls else ''}://{self.http}{self.base_path}" if self.http else ""
 
 
 AnswersFor = Callable[[str | None], Awaitable[StoryAnswers]]
@@ -102,9 +111,15 @@ def serve_options(settings: Settings) -> ServeOptions:
         extensions=settings.extensions,
         auth=settings.serve_auth,
         ui=settings.serve_ui,
+        allow_hosts=settings.serve_allow_host,
+        allow_origins=settings.serve_allow_origin,
+        base_path=settings.serve_base_path,
+        trace_page=settings.serve_trace_page,
         tls_cert=settings.serve_tls_cert,
         tls_key=settings.serve_tls_key,
         without_auth=settings.serve_insecure_no_auth,
+        without_tls=settings.serve_insecure_no_tls,
+        shared_identities=settings.serve_shared_identities,
         cluster=settings.cluster,
         kubeconfig=settings.kubeconfig,
         context=settings.context,
@@ -130,12 +145,13 @@ async def serve_until_signal(options: ServeOptions, ready: Callable[[Serving], N
 async def serving(
     options: ServeOptions,
     *,
-    clients: Mapping[str, ApiClient] | None = None,
+    home: ApiClient | None = None,
+    others: Mapping[str, ApiClient] | None = None,
     extensions: Extensions | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve within the block; raises ``UserError`` where that cannot be done, or should not be.
 
-    ``clients`` are those of the clusters that are asked who may see what, where somebody has them already.
+    ``home`` and ``others`` are clients of the cluster of the options and of further ones, where somebody has them already.
     ``extensions`` fetch spans of other systems into what is opened, where they are not those of the options.
     """
     check_exposure(options)
@@ -148,7 +164,7 @@ async def serving(
         _tls(options)  # what is wrong with the certificate is told here, whichever server would need it first
         extensions = extensions or extensions_of(options.extensions, reader)
         answers_for = await stack.enter_async_context(
-            _answering(reader, views, options, clients=clients, extensions=extensions)
+            _answering(reader, views, options, _gate(options, home, others), extensions)
         )
         grpc = http = ""
         if options.grpc:
@@ -162,7 +178,7 @@ async def serving(
             port = await stack.enter_async_context(_query_server(answers_for, options))
             http = _address(options.http, port)
             logger.info("serving the query API%s at %s", " and the UI" if options.ui else "", http)
-        yield Serving(grpc, http, bool(options.tls_cert))
+        yield Serving(grpc, http, bool(options.tls_cert), options.base_path)
 
 
 @contextlib.asynccontextmanager
@@ -171,7 +187,10 @@ async def _query_server(answers_for: AnswersFor, options: ServeOptions) -> Async
     application = build_application(
         answers_for,
         ui=UserInterface(folder=Path(options.ui)) if options.ui else None,
-        allow_hosts=() if is_loopback(host) else None,
+        base_path=options.base_path,
+        trace_page=options.trace_page,
+        allow_hosts=options.allow_hosts or (() if is_loopback(host) else None),
+        allow_origins=options.allow_origins,
     )
     server = QueryServer(application, certificate=_tls(options))
     await server.start(host, port)
@@ -192,6 +211,11 @@ def check_exposure(options: ServeOptions) -> None:
                 f"--{flag} {address} can be reached from other machines, and nobody would be asked who they are: add "
                 "--auth kubernetes, or --insecure-no-auth if everybody there may see everything"
             )
+        if options.auth != "none" and not (options.tls_cert or options.without_tls or is_loopback(host)):
+            raise UserError(
+                f"--{flag} {address} can be reached from other machines, and the tokens of people would travel there for "
+                "everybody to read: add --tls-cert and --tls-key, or --insecure-no-tls if a proxy or a mesh encrypts"
+            )
 
 
 def views_of(own: str | Mapping[str, Any]) -> Views:
@@ -211,8 +235,7 @@ async def _answering(
     reader: SpanReader,
     views: Views,
     options: ServeOptions,
-    *,
-    clients: Mapping[str, ApiClient] | None,
+    opened: contextlib.AbstractAsyncContextManager[Gate],
     extensions: Extensions | None,
 ) -> AsyncIterator[AnswersFor]:
     """Answers for everybody, or for each what Kubernetes lets them read."""
@@ -227,7 +250,7 @@ async def _answering(
         yield for_everybody
         return
     restricted = extensions.restricted().join if extensions else None
-    async with _gate(options, clients) as gate:
+    async with opened as gate:
 
         async def for_one(token: str | None) -> StoryAnswers:
             viewer = await gate.viewer_for(token)
@@ -238,15 +261,17 @@ async def _answering(
 
 
 @contextlib.asynccontextmanager
-async def _gate(options: ServeOptions, clients: Mapping[str, ApiClient] | None) -> AsyncIterator[Gate]:
-    if clients is not None:
-        yield Gate(clients)
+async def _gate(
+    options: ServeOptions, home: ApiClient | None, others: Mapping[str, ApiClient] | None
+) -> AsyncIterator[Gate]:
+    if home is not None:
+        yield Gate(home, cluster=options.cluster, others=others, shared=options.shared_identities)
         return
     async with open_gate(
         cluster=options.cluster,
         kubeconfig=options.kubeconfig,
         context=options.context,
-        others=options.contexts,
+        shared=options.contexts,
     ) as gate:
         yield gate
 

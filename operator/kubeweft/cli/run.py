@@ -17,7 +17,7 @@ Command = Any  # click's decorators are not typed precisely enough for mypy's st
 def setting_options(command: Command) -> Command:
     """One option for each setting, with the setting's own description."""
     for name, field in reversed(Settings.model_fields.items()):
-        shows_default = field.default_factory is None and field.default != ""
+        shows_default = field.default_factory is None and field.default not in ("", ())
         text = f"{field.description}." + (f" [default: {field.default!r}]" if shows_default else "")
         command = click.option(
             f"--{name.replace('_', '-')}", name, default=None, help=text[0].upper() + text[1:]

@@ -68,6 +68,34 @@ if TYPE_CHECKING:
 @click.option(
     "--ui", default="", metavar="DIR", help="Folder with a built Jaeger UI, served with the query API."
 )
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which --http may be asked, beside its IP addresses and localhost, for example that of a proxy in front"
+    " of it; repeatable. Without any, an address that other machines reach may be asked by every name.",
+)
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Pages of another server that may read --http, https://grafana.example or * for all; repeatable.",
+)
+@click.option(
+    "--base-path",
+    default="",
+    metavar="PATH",
+    help="What stands before every path of --http, for example /kubeweft.",
+)
+@click.option(
+    "--trace-page",
+    default="",
+    metavar="URL",
+    help="Where /redirect leads to, with {trace_id} in it: the page of a Jaeger that reads --grpc, for example"
+    " https://jaeger.example/trace/{trace_id}. Empty: the page here.",
+)
 @click.option("--tls-cert", default="", help="Certificate file of both servers; empty: no TLS.")
 @click.option("--tls-key", default="", help="Key file that belongs to --tls-cert.")
 @click.option(
@@ -77,18 +105,25 @@ if TYPE_CHECKING:
     help="Listen at addresses that other machines reach without asking who is there.",
 )
 @click.option(
+    "--insecure-no-tls",
+    "without_tls",
+    is_flag=True,
+    help="For --auth kubernetes: take tokens without TLS at addresses that other machines reach, because a proxy or a mesh"
+    " encrypts them.",
+)
+@click.option(
     "--cluster",
     default="local",
     show_default=True,
-    help="For --auth kubernetes: the name that the cluster of the kubeconfig has in the store.",
+    help="For --auth kubernetes: the name that the cluster of the kubeconfig has in the store. It alone is told tokens.",
 )
 @click.option(
-    "--cluster-context",
+    "--shared-identities",
     "contexts",
     multiple=True,
     metavar="NAME=CONTEXT",
-    help="For --auth kubernetes: another cluster of the store, by its context in the same kubeconfig; repeatable. Of"
-    " clusters that nobody is asked about nothing is shown.",
+    help="For --auth kubernetes: another cluster of the store, by its context in the same kubeconfig, in which users and"
+    " groups are the same people as in --cluster; repeatable. Of any other cluster nothing is shown.",
 )
 @click.option(
     "--kubeconfig", default="", help="For --auth kubernetes: kubeconfig file; empty: as kubectl finds it."
@@ -111,7 +146,7 @@ def serve(
     kubeweft serve --store kubeweft.db
     kubeweft serve --store kubeweft.db --ui jaeger-ui        Jaeger's UI at http://127.0.0.1:16686
     kubeweft serve --from grpc://jaeger-remote-storage:17271
-    kubeweft serve --http 0.0.0.0:16686 --auth kubernetes
+    kubeweft serve --http 0.0.0.0:16686 --auth kubernetes --tls-cert tls.crt --tls-key tls.key
     """
     import uvloop  # what follows takes a second to load, which --help should not
 
@@ -143,5 +178,5 @@ def _contexts(words: tuple[str, ...]) -> dict[str, str]:
         (word for word, (name, _, context) in zip(words, parts, strict=True) if not name or not context), ""
     )
     if wrong:
-        raise click.UsageError(f"--cluster-context {wrong}: write NAME=CONTEXT")
+        raise click.UsageError(f"--shared-identities {wrong}: write NAME=CONTEXT")
     return {name: context for name, _, context in parts}

@@ -7,6 +7,7 @@ several could be meant, nothing is guessed: the name given stands for itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Actor:
     agent: str = ""
 
 
+SYSTEM = "system:"
 UNKNOWN = Actor("not known who", "unknown")
 
 
@@ -78,6 +80,19 @@ class Cast:
             return next((self.actor_of(child) for child in facts_of(fact.children) if _acts(child)), UNKNOWN)
         return UNKNOWN  # who deletes is no field manager, a sighting is no act, and a gap nobody's
 
+    def brief_names(self, tree: Tree) -> dict[str, str]:
+        """What to call those who acted in a tree where there is little room, by their ``short`` names: a service account
+        without its namespace, the cluster's own users without ``system:``, unless two would then bear one name."""
+        acted = {
+            self.actor_of(fact)
+            for node in shown_nodes(tree)
+            for fact in facts_of(node.facts)
+            if fact.span.source not in ("group", "object")
+        }
+        brief = {actor.short: _brief(actor) for actor in sorted(acted)}
+        bearers = Counter(brief.values())
+        return {short: name if bearers[name] == 1 else short for short, name in brief.items()}
+
     def _requester(self, fact: Fact) -> Actor:
         told = fact.text(v.USER), fact.text(v.IMPERSONATED_USER), fact.text(v.USER_AGENT)
         known = self._requesters.get(told)
@@ -100,6 +115,13 @@ class Cast:
             if len(meant) == 1:
                 return next(iter(meant))
         return Actor(f"{how} {name}", name)
+
+
+def _brief(actor: Actor) -> str:
+    user = actor.impersonated or actor.user
+    if user.startswith(SERVICE_ACCOUNT):
+        return user.rpartition(":")[2] or actor.short
+    return user.removeprefix(SYSTEM) or actor.short
 
 
 def _acts(fact: Fact) -> bool:

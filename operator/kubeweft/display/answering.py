@@ -84,7 +84,7 @@ class Answers(Protocol):
         """The clusters that have spans."""
 
     def find(self, question: TraceQuestion) -> Iterator[DisplayedTrace]:
-        """The trees of the objects found, latest first, each once."""
+        """The trees of the objects found, latest first, each once; last a notice where not all objects were looked at."""
 
     def summaries(self, question: TraceQuestion) -> Iterator[TraceSummary]:
         """The same without their spans."""

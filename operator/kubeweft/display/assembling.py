@@ -1,13 +1,14 @@
 """From stored traces to one raw tree: windows merged into one object, linked objects under or beside it.
 
-Beside what ``following`` and ``neighbours`` read, there are two more reads, for what concerns whole types, and two where
-a whole collection was deleted. Every limit that leaves something out says so in ``Tree.truncated``. Nothing is judged
+Beside what ``following`` and ``neighbours`` read, there are a few more reads, for what concerns whole types, and where a
+whole collection was deleted. Every limit that leaves something out says so in ``Tree.truncated``. Nothing is judged
 here: that is for the steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from kubeweft.display.following import follow
 from kubeweft.display.left_out import truncations
 from kubeweft.display.neighbours import read_neighbours
 from kubeweft.display.placing import Children, place
-from kubeweft.display.reading import DEFAULT_LIMITS, Found, Limits, Reading
+from kubeweft.display.reading import DEFAULT_LIMITS, Found, LeftOut, Limits, Reading
 from kubeweft.display.trees import (
     FOREVER,
     Fact,
@@ -38,6 +39,7 @@ from kubeweft.model.windows import DEFAULT_WINDOW, NANOSECONDS
 from kubeweft.store.interfaces import SpanReader, WindowQuestion, windows_of_many
 
 Time = tuple[int, int]  # when a window begins, and how long it is
+AROUND_AT_ONCE = 64  # windows of types; then each time twice as many
 FULLER = ("auto", "full")  # in these modes it is read what happened to linked objects
 
 
@@ -71,7 +73,7 @@ def assemble(
     children = place(found.root, met_by=found.met_by, linked_down=found.linked_down, depth=depth)
     named = _first_named(found)
     root = _node(found.root, found, kinds, children, named)
-    around = _around_types(reader, [found.root, *found.met_by], since=since, until=until)
+    around = _around_types(reading, found)
     names = _kind_names(found, around, kinds)
     return Tree(
         root=dataclasses.replace(root, facts=(*root.facts, *around)),
@@ -176,25 +178,44 @@ def _kind_names(found: Found, around: Sequence[Fact], kinds: KindNames | None) -
     return {name: kind for name, kind in names.items() if kind}
 
 
-def _around_types(reader: SpanReader, keys: Sequence[ObjectKey], *, since: int, until: int) -> list[Fact]:
+def _around_types(reading: Reading, found: Found) -> list[Fact]:
     """What concerned all objects of a type or of its namespace: gaps in their watch, and ``deletecollection``.
 
     Where there is the latter, somebody may have deleted the namespace: then also who.
     """
+    keys = [found.root, *found.met_by]
     types = {ObjectKey(*key[:3], space, ""): None for key in keys for space in ("", key.namespace)}
-    told = _spans_about(reader, types, since=since, until=until)
+    told = _spans_about(reading, types, found)
     around = [s for s in told if s.source == "gap" or text_of(s, v.VERB) == "deletecollection"]
     emptied = {space: None for s in around if s.source == "request" and (space := namespace_of(s.key))}
     spaces = [space for space in emptied if space not in keys]
-    told = _spans_about(reader, spaces, since=since, until=until) if spaces else ()
+    told = _spans_about(reading, spaces, found) if spaces else ()
     around.extend(s for s in told if text_of(s, v.VERB) == "delete" and not text_of(s, v.SUBRESOURCE))
     return [fact_of(span) for span in around]
 
 
-def _spans_about(reader: SpanReader, keys: Iterable[ObjectKey], *, since: int, until: int) -> Sequence[Span]:
-    questions = [WindowQuestion(key, since, until) for key in keys]
-    traces = [window.trace_id for windows in windows_of_many(reader, questions) for window in windows]
-    return reader.spans_of(traces) if traces else ()
+def _spans_about(reading: Reading, keys: Iterable[ObjectKey], found: Found) -> Sequence[Span]:
+    """The spans in the newest windows, within the limits of windows and spans, which count for these too."""
+    asked = list(keys)
+    answers = windows_of_many(
+        reading.reader, [WindowQuestion(key, reading.since, reading.until) for key in asked]
+    )
+    unread: list[tuple[int, ObjectKey, bytes]] = []
+    for key, stored in zip(asked, answers, strict=True):
+        newest = reading.take(stored, found, of=key, most=reading.limits.windows)
+        unread += [(-window.start, key, window.trace_id) for window in newest]
+    unread.sort()
+    spans: list[Span] = []
+    size = AROUND_AT_ONCE
+    while unread and (not spans or found.spans_read < reading.limits.spans):
+        part, unread, size = unread[:size], unread[size:], 2 * size
+        read = reading.reader.spans_of([trace for *_, trace in part])
+        found.spans_read += len(read)
+        spans += read
+    for key, more in Counter(key for _, key, _ in unread).items():
+        before = found.left_out.get("windows", {}).get(key, LeftOut(0, 0))
+        found.leave_out("windows", of=key, shown=reading.limits.windows, more=before.more + more)
+    return spans
 
 
 def _nothing_stored(reader: SpanReader, key: ObjectKey) -> str:

@@ -38,12 +38,14 @@ def each_label(tree: Tree, label: Callable[[Fact | Node], Label]) -> Tree:
 
 def relabelled(fact: Fact, label: Label, children: tuple[Fact, ...]) -> Fact:
     """The fact with another label and these under it, made without the cost of ``dataclasses.replace``."""
-    return Fact(fact.span, fact.start, fact.end, children, fact.folds, fact.life, fact.rules, label)
+    return Fact(
+        fact.span, fact.start, fact.end, children, fact.folds, fact.life, fact.rules, label, fact.finer
+    )
 
 
 def enclosing(fact: Fact, start: int, end: int, children: tuple[Fact, ...]) -> Fact:
     """The fact at another time, with these under it."""
-    return Fact(fact.span, start, end, children, fact.folds, fact.life, fact.rules, fact.label)
+    return Fact(fact.span, start, end, children, fact.folds, fact.life, fact.rules, fact.label, fact.finer)
 
 
 def dissolved(facts: Iterable[Fact]) -> Iterator[Fact]:

@@ -10,9 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from kubeweft.display.reading import Found, Link, Reading, link_of
+from kubeweft.display.trees import text_of, version_number
 from kubeweft.links.owners import CONTROLS
+from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
+from kubeweft.model.spans import Span
+
+
+class _Owner(msgspec.Struct):
+    name: str = ""
+
+
+class _Metadata(msgspec.Struct):
+    ownerReferences: list[_Owner] = msgspec.field(default_factory=list)  # noqa: N815  as Kubernetes writes it
+
+
+class _Body(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+_body_decoder = msgspec.json.Decoder(_Body)
 
 
 def climb(reading: Reading, found: Found, *, up: int) -> None:
@@ -22,7 +42,8 @@ def climb(reading: Reading, found: Found, *, up: int) -> None:
     """
     way = [found.asked]
     while len(way) <= up:
-        link = _best([link for link in _links_up(reading, found, way[0]) if link.target not in way])
+        links = [link for link in _links_up(reading, found, way[0]) if link.target not in way]
+        link = _best(links, _last_owners(found.spans[way[0]]) if len(links) > 1 else frozenset())
         if link is None:
             break
         found.linked_down[link.target] = {way[0]: link.is_owner}
@@ -33,12 +54,32 @@ def climb(reading: Reading, found: Found, *, up: int) -> None:
     found.met_by = {child: found.met_by[child] for child in way[1:]}  # from the top downwards
 
 
-def _best(links: Iterable[Link]) -> Link | None:
+def _best(links: Iterable[Link], owners: frozenset[str]) -> Link | None:
     return min(
         links,
-        key=lambda link: (not link.is_owner, link.link_class != CONTROLS, -link.span.start, link.target),
+        key=lambda link: (
+            not link.is_owner,
+            link.link_class != CONTROLS,
+            -link.span.start,
+            link.target.name not in owners,
+            link.target,
+        ),
         default=None,
     )
+
+
+def _last_owners(spans: Iterable[Span]) -> frozenset[str]:
+    """The names of the owners that an object was last seen to have: a window's links do not tell which were first."""
+    seen = [
+        (span.start, version_number(text_of(span, v.RESOURCE_VERSION)), span) for span in spans if span.body
+    ]
+    last = max(seen, key=lambda known: known[:2], default=None)
+    if last is None:
+        return frozenset()
+    try:
+        return frozenset(owner.name for owner in _body_decoder.decode(last[2].body).metadata.ownerReferences)
+    except msgspec.DecodeError:
+        return frozenset()
 
 
 def _links_up(reading: Reading, found: Found, key: ObjectKey) -> list[Link]:

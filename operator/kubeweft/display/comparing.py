@@ -170,6 +170,8 @@ def _run(run: Run) -> Json:
         "truncated": [
             {"what": cut.what, "of": cut.of, "shown": cut.shown, "more": cut.more} for cut in run.truncated
         ],
+        "asked": run.asked,
+        "cut": format_timestamp(run.cut) if run.cut else "",
         "started_by": (started.text(v.USER) or started.text(v.FIELD_MANAGER)) if started else "",
         "started_with": trigger_lines(started),
     }

@@ -62,6 +62,8 @@ def _head(side: str, run: Run, pen: Pen) -> Iterator[Text]:
         (f"  took {duration(run.end - run.start)}", "bold"),
         (f"  {run.facts} facts of {objects}" if objects else "", "dim"),
     )
+    if run.asked:
+        yield pen.write((f"   no rollout began {run.asked}: this is the one that was on then", "yellow"))
     if run.started_by is not None:
         node = Node(run.key, run.kind, run.started_by.span, run.start, run.end, ())
         yield pen.write(("   ", "")).append_text(word_fact(run.started_by, node, pen).headline)
@@ -72,6 +74,11 @@ def _head(side: str, run: Run, pen: Pen) -> Iterator[Text]:
             yield pen.write((f"     … {len(lines) - MOST_LINES} more", "dim"))
     if run.left_out:
         yield pen.write((f"   {run.left_out} facts after a silence are left out (--quiet)", "yellow"))
+    if run.cut:
+        until = f"{day(run.cut, pen.zone)} {clock(run.cut, pen.zone)}"
+        yield pen.write(
+            (f"   ! there was no silence (--quiet): what came after {until} is not counted", "bold yellow")
+        )
     for cut in run.truncated:
         yield pen.write((f"   ! {words_of(cut)} not counted (limit: {cut.shown})", "bold yellow"))
 

@@ -7,14 +7,17 @@ with all who wrote it, also where it was changed back. Nothing is guessed: a cha
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import orjson
 
 from kubeweft.display.field_changes import FieldChange, field_changes, label_of_line, overlap
 from kubeweft.display.manifest import (
+    MOST_SPANS,
+    MOST_WINDOWS_AT_ONCE,
     Manifest,
     NotYetKnown,
     Step,
@@ -31,6 +34,8 @@ from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.store.interfaces import SpanReader
+
+_POSITION: Final = re.compile(r"\[\d+\](?=[.\[]|$)")
 
 Presence = Literal["there", "deleted", "not there yet"]
 
@@ -52,12 +57,16 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """Somebody changed the object: ``change`` is what happened, ``request`` who did it (None where no audit log tells)."""
+    """Somebody changed the object: ``change`` is what happened, ``request`` who did it (None where no audit log tells).
+
+    ``labels`` are the fields that it touched; there may be others where it is not ``is_read``.
+    """
 
     time: int
     change: Span
     request: Span | None
     labels: tuple[str, ...] = ()
+    is_read: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +82,7 @@ class Difference:
     """What became of one object between two moments.
 
     ``lives`` are the creations and deletions in between. ``changed_back`` are fields that were changed and are as before;
-    ``unread`` changes cannot be read field by field.
+    ``unread`` changes cannot be read field by field, or not wholly.
     """
 
     key: ObjectKey
@@ -97,13 +106,14 @@ class Difference:
         return str(known.get("kind", ""))
 
 
-def difference(reader: SpanReader, key: ObjectKey, *, since: int, until: int) -> Difference:
+def difference(
+    reader: SpanReader, key: ObjectKey, *, since: int, until: int, most_spans: int = MOST_SPANS
+) -> Difference:
     """The object at two times (nanoseconds, the first not later) compared.
 
-    Raises ``UserError`` where it cannot be rebuilt, or nothing at all is known of it.
+    Raises ``UserError`` where it cannot be rebuilt, nothing at all is known of it, or too much happened in between.
     """
-    stored = reader.windows_of(key, since=since, until=until)
-    spans = reader.spans_of([window.trace_id for window in stored]) if stored else []
+    spans = _spans_between(reader, key, since=since, until=until, most=most_spans)
     steps = steps_of(spans)
     old, new = _moment(reader, key, since, steps), _moment(reader, key, until, steps)
     between = [step for step in steps if since < step.time <= until and _is_between(step, old, new)]
@@ -122,8 +132,21 @@ def difference(reader: SpanReader, key: ObjectKey, *, since: int, until: int) ->
         lives=tuple([w for w in writings if _is_life(w)]),
         writings=writings,
         changed_back=tuple([t for t in touched if not any(overlap(t, field.label) for field in fields)]),
-        unread=sum(1 for w in writings if not w.labels and not _is_life(w)),
+        unread=sum(1 for w in writings if not w.is_read),
     )
+
+
+def _spans_between(reader: SpanReader, key: ObjectKey, *, since: int, until: int, most: int) -> list[Span]:
+    stored = reader.windows_of(key, since=since, until=until)
+    spans: list[Span] = []
+    for begin in range(0, len(stored), MOST_WINDOWS_AT_ONCE):
+        part = stored[begin : begin + MOST_WINDOWS_AT_ONCE]
+        spans.extend(reader.spans_of([window.trace_id for window in part]))
+        if len(spans) > most:
+            raise UserError(
+                f"too much happened to {key} in between (more than {most} spans): narrow --from and --to"
+            )
+    return spans
 
 
 def _moment(reader: SpanReader, key: ObjectKey, time: int, steps: Sequence[Step]) -> Moment:
@@ -162,11 +185,13 @@ def _writings(steps: Iterable[Step], old: Moment, writers: dict[bytes, Span]) ->
     """Each step with the fields it changed: as rebuilt, else as its own words tell."""
     state = _State(old)
     for step in _smallest(steps):
+        labels, is_read = state.after(step)
         yield Writing(
             time=step.time,
             change=step.span,
             request=writers.get(step.span.span_id),
-            labels=state.after(step),
+            labels=labels,
+            is_read=is_read,
         )
 
 
@@ -187,18 +212,17 @@ class _State:
     def __init__(self, moment: Moment) -> None:
         self._manifest, self._version = copy.deepcopy(moment.manifest), moment.version
 
-    def after(self, step: Step) -> tuple[str, ...]:
-        """The labels of what the step changed; none for a creation and a deletion."""
+    def after(self, step: Step) -> tuple[tuple[str, ...], bool]:
+        """The labels of what the step changed, none for a creation and a deletion, and whether these are all."""
         before = self._manifest if step.old_version == self._version else None
-        labels = self._patch(step, before)
+        labels, is_read = self._patch(step, before), True
         if labels is None:
             self._manifest = (
                 orjson.loads(step.span.body) if step.span.body and step.type != "Deleted" else None
             )
-            words = text_of(step.span, v.WORDS).splitlines()
-            labels = [] if _ends_or_begins(step) else list(filter(None, map(label_of_line, words)))
+            labels, is_read = ([], True) if _ends_or_begins(step) else _told_in_words(step)
         self._version = step.version
-        return tuple(dict.fromkeys(labels))
+        return tuple(dict.fromkeys(labels)), is_read
 
     @staticmethod
     def _patch(step: Step, before: Manifest | None) -> list[str] | None:
@@ -211,6 +235,13 @@ class _State:
             return None
 
 
+def _told_in_words(step: Step) -> tuple[list[str], bool]:
+    """The fields that the words of a change name, and whether these are all that it changed."""
+    labels = [label_of_line(line) for line in text_of(step.span, v.WORDS).splitlines()]
+    is_empty = is_applicable(step) and not text_of(step.span, v.PATCH)  # nothing that is kept differs
+    return list(filter(None, labels)), all(labels) and (bool(labels) or is_empty)
+
+
 def _ends_or_begins(step: Step) -> bool:
     return step.type in ("Added", "Deleted")
 
@@ -220,10 +251,12 @@ def _is_life(writing: Writing) -> bool:
 
 
 def _writers_of(label: str, writings: Sequence[Writing]) -> tuple[Writing, ...]:
-    """All that touched a field; where a list has no names for its items, all that touched the list."""
-    found = tuple([writing for writing in writings if _touches(writing, label)])
-    around = label.rpartition("[")[0]
-    return found if found or not around else _writers_of(around, writings)
+    """All that touched a field; where a list has only positions for its items, all that touched the list."""
+    lists = [label[: found.start()] for found in _POSITION.finditer(label)]
+    for field in (label, *reversed(lists)):
+        if found := tuple([writing for writing in writings if _touches(writing, field)]):
+            return found
+    return ()
 
 
 def _touches(writing: Writing, label: str) -> bool:

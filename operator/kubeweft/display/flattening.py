@@ -15,9 +15,10 @@ from hashlib import blake2b
 
 from kubeweft.display.addressing import Addresses
 from kubeweft.display.answering import DisplayedSpan
+from kubeweft.display.finer_times import with_finer_times
 from kubeweft.display.headlines import headline, life_pieces, object_headline
-from kubeweft.display.left_out_wording import words_of
-from kubeweft.display.made import has_lives_apart
+from kubeweft.display.left_out_wording import hint_in_viewers, words_of
+from kubeweft.display.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN, has_lives_apart
 from kubeweft.display.pens import Pen, pen_of
 from kubeweft.display.trees import (
     USUAL,
@@ -43,9 +44,15 @@ UNBOUNDED = 2**31
 LONGEST_OPERATION = 240  # characters; the whole of a message is in the attributes
 
 
-def flatten(tree: Tree, addresses: Addresses, *, most: int = UNBOUNDED) -> Iterator[DisplayedSpan]:
-    """The spans of a tree, parents first; what is beyond ``most`` is one span that says how many those are."""
-    writing = _Writing(tree, addresses)
+def flatten(
+    tree: Tree, addresses: Addresses, *, stored: bytes = b"", most: int = UNBOUNDED
+) -> Iterator[DisplayedSpan]:
+    """The spans of a tree at the finest times known, parents first; what is beyond ``most`` is one span that says how many
+    those are.
+
+    ``stored`` is the stored trace that the ID of this one names (none: the first); links to it tell its object span.
+    """
+    writing = _Writing(with_finer_times(tree), addresses, stored)
     left = most
     for span in writing.spans():
         if left <= 0:
@@ -88,6 +95,8 @@ class _Writing:
 
     tree: Tree
     addresses: Addresses
+    stored: bytes
+    last_windows: dict[ObjectKey, MergedWindow] = field(init=False)
     used: set[bytes] = field(default_factory=set)
     identities: dict[ObjectKey, Attributes] = field(default_factory=dict)
     pen: Pen = field(init=False)
@@ -95,6 +104,8 @@ class _Writing:
 
     def __post_init__(self) -> None:
         self.pen = pen_of(self.tree)
+        nodes = shown_nodes(self.tree)
+        self.last_windows = {node.key: node.windows[-1] for node in nodes if node.windows}
 
     def spans(self) -> Iterator[DisplayedSpan]:
         tree = self.tree
@@ -120,7 +131,7 @@ class _Writing:
             f"{more} more spans: open this trace to see all of them",
             under=self.root_id,
             times=(self.tree.start, self.tree.start),
-            attributes={**self._identity(self.tree.root.key), "shown": shown, "more": more},
+            attributes={**self._identity(self.tree.root.key), LEFT_SHOWN: shown, LEFT_MORE: more},
         )
 
     def _node(
@@ -151,7 +162,7 @@ class _Writing:
         uids = [life.uid for life in node.lives if life.uid]
         if len(uids) == 1:
             attributes[v.UID] = uids[0]
-        span_id, links = self._own_trace(node.span, node.windows[0] if node.windows else None)
+        span_id, links = self._own_trace(node.span)
         kind = node.kind or group_resource(node.key.group, node.key.resource)
         span = self._settled(
             DisplayedSpan(
@@ -168,15 +179,15 @@ class _Writing:
         self.root_id = self.root_id or span.span_id
         return span
 
-    def _own_trace(self, span: Span, window: MergedWindow | None) -> tuple[bytes, tuple[SpanLink, ...]]:
+    def _own_trace(self, span: Span) -> tuple[bytes, tuple[SpanLink, ...]]:
         """The ID that an object has in this trace, and the link to the trace that is about it.
 
         Viewers look for the end of a link in the same trace first, so the ID that the link tells must not be there.
         """
         if span.key == (self.tree.asked or self.tree.root.key):
-            return span.span_id, ()
-        links = (self.addresses.link(window),) if window is not None and window.length > 0 else ()
-        return _hash(b"object", span.span_id), links
+            return identity.object_span_id(self.stored) if self.stored else span.span_id, ()
+        window = self.last_windows.get(span.key)
+        return _hash(b"object", span.span_id), (self.addresses.link(window),) if window else ()
 
     def _lives(self, node: Node, owner: DisplayedSpan) -> Iterator[DisplayedSpan]:
         for number, life in enumerate(node.lives):
@@ -206,8 +217,7 @@ class _Writing:
             return self._link(fact, node, parent)
         span_id, links = stored.span_id, stored.links
         if stored.source == "object":
-            window = MergedWindow(stored.start, stored.end - stored.start, stored.trace_id)
-            span_id, links = self._own_trace(stored, window)
+            span_id, links = self._own_trace(stored)
         return self._settled(
             DisplayedSpan(
                 span_id,
@@ -227,6 +237,8 @@ class _Writing:
         words = headline(fact, node, self.pen, under=under)
         if fact.span.source == "object" and not fact.label.service:
             return _without_kind(words, self._usual_service(fact.span))
+        if fact.span.source == "foreign" and not fact.label.service:
+            return words.removeprefix(f"{self._usual_service(fact.span)}: ")
         if fact.span.source != "change":
             return words
         first, *others = fact.text(v.WORDS).splitlines() or [""]
@@ -234,8 +246,7 @@ class _Writing:
         return f"{words}: {self.pen.clean(first)}{more}" if first else words
 
     def _link(self, link: Fact, node: Node, parent: bytes) -> DisplayedSpan:
-        """A link leads to the other object's own trace, from the window on in which it was made."""
-        window = _window_of(node, link.span)
+        """A link leads to the other object's own trace: by its last window shown, else by that in which it was made."""
         attributes = {**self._identity(link.span.key), **link.span.attributes}
         if link.rules:
             attributes[v.LINK_RULE] = ", ".join(link.rules)
@@ -248,12 +259,28 @@ class _Writing:
                 link.start,
                 link.end,
                 _with_tags(attributes, link.label),
-                (self.addresses.link_to(link_target(link.span), window),) if window else link.span.links,
+                self._links(link.span, node),
             )
         )
 
+    def _links(self, link: Span, node: Node) -> tuple[SpanLink, ...]:
+        target = link_target(link)
+        if target == (
+            self.tree.asked or self.tree.root.key
+        ):  # shown here: Jaeger's UI hangs on links to ancestors
+            return ()
+        last = self.last_windows.get(target)
+        if last is not None:
+            return (self.addresses.link(last),)
+        window = _window_of(node, link)
+        return (self.addresses.link_to(target, window),) if window else link.links
+
     def _truncation(self, cut: Truncation, node: Node, owner: DisplayedSpan) -> DisplayedSpan:
-        told: Attributes = {"shown": cut.shown, "more": cut.more, "hint": cut.hint}
+        told: Attributes = {
+            LEFT_SHOWN: cut.shown,
+            LEFT_MORE: cut.more,
+            LEFT_HINT: hint_in_viewers(cut.hint),
+        }
         attributes = {**self._identity(node.key), **told}
         return self._made(
             MORE, words_of(cut), under=owner.span_id, times=(owner.start, owner.start), attributes=attributes
@@ -291,6 +318,8 @@ class _Writing:
         return span
 
     def _usual_service(self, span: Span) -> str:
+        if span.source == "foreign":  # several components may have had a part in it
+            return str(span.attributes.get(v.SERVICE_NAME) or span.source)
         if span.source != "object":
             return span.source
         kind = self.tree.kinds.get((span.key.group, span.key.resource))

@@ -22,6 +22,7 @@ from kubeweft.display.made import (
     SHOWN_FOLDED,
     SHOWN_SKEW,
     tag,
+    true_start,
 )
 from kubeweft.display.pens import Pen, Piece, name_of
 from kubeweft.display.trees import USUAL, Fact, Label, Life, Node, is_owner_link, link_target
@@ -154,6 +155,7 @@ def _request(fact: Fact, node: Node, pen: Pen, *, by: list[Piece] | None = None)
         (" (dry run)" if fact.text(v.DRY_RUN).lower() == "true" else "", "yellow"),
         *_about_a_type(fact, node, pen),
         *(_who(fact, pen) if by is None else by),
+        (" and others" if _is_of_several(fact) else "", ""),
         (f" → {code or fact.text(v.AUDIT_STAGE) or 'no answer'}", colour),
         (f" {reason}" if reason else "", colour),
     ]
@@ -162,6 +164,13 @@ def _request(fact: Fact, node: Node, pen: Pen, *, by: list[Piece] | None = None)
         pieces.append((f" against version {fact.text(v.REQUEST_BASE_VERSION)}", "red"))
     pieces.append((_took(fact), "dim"))
     return pieces
+
+
+def _is_of_several(fact: Fact) -> bool:
+    users = fact.text(v.USER), fact.text(v.IMPERSONATED_USER)
+    return fact.folds == "conflicts" and any(
+        (child.text(v.USER), child.text(v.IMPERSONATED_USER)) != users for child in fact.children
+    )
 
 
 def _failed(fact: Fact) -> bool:
@@ -248,7 +257,10 @@ def _is_warning(event: Fact) -> bool:
 
 
 def _span_of_event(fact: Fact, last: Fact, pen: Pen) -> str:
-    start, end = (fact.start, fact.end) if fact.folds == "series" else (fact.span.start, fact.span.end)
+    start, end = fact.span.start, fact.span.end
+    if fact.folds == "series":
+        start = true_start(fact)
+        end = start + fact.end - fact.start
     first = parse_timestamp(last.text(v.EVENT_FIRST)) or start
     since = f" since {moment(first, pen.zone, near=start)}" if first < start else ""
     until = f" until {clock(end, pen.zone, whole_seconds=True)}" if end > start else ""

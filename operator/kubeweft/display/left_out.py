@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from kubeweft.display.left_out_wording import EARLIER, FULL, IN_TIME, LOWER, OWNED
 from kubeweft.display.reading import Found, LeftOut
 from kubeweft.display.trees import Truncation
 from kubeweft.display.views.definitions import Selection
 from kubeweft.model.references import ObjectKey, group_resource
 
-NARROW = "narrow the time with --since and --until, or show one of its objects"
 HINTS = {
-    "objects": NARROW,
-    "depth": "show one of the lower objects",
-    "windows": "move the time with --since and --until",
-    "linked_read": NARROW,
-    "siblings": "choose the selection full",
+    "objects": IN_TIME,
+    "depth": LOWER,
+    "windows": EARLIER,
+    "linked_read": IN_TIME,
+    "siblings": FULL,
 }
-ALONE = "choose the selection owned"
 
 
 def truncations(
@@ -42,7 +41,7 @@ def truncations(
                 of=str(next(iter(places)) if len(places) == 1 else found.root),
                 shown=sum(shown) if what in ("objects", "siblings") else max(shown),
                 more=len(objects) or sum(place.more for place in places.values()),
-                hint=ALONE if what == "depth" and not selection.down else hint,
+                hint=OWNED if what == "depth" and not selection.down else hint,
                 kinds=_count_kinds(objects, names),
             )
         )

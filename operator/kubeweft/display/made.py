@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeweft.display.trees import USUAL, Fact, Label, Node
+from kubeweft.display.trees import USUAL, Fact, Label, Node, is_of_namespace
 
 # On spans that a view made to gather facts (source ``group``).
 GROUP_BY: Final = "kubeweft.group.by"  # what its facts have in common: source, actor, object, life, verb …
@@ -24,8 +24,19 @@ GROUP_UID: Final = "kubeweft.group.uid"  # of a life
 # Tags on facts that a view did not leave as they were.
 SHOWN_BECAUSE: Final = "kubeweft.shown.because"  # why it stands under what it stands under
 SHOWN_MOVED: Final = "kubeweft.shown.moved"  # nanoseconds by which it is shown later (or earlier) than it was
+SHOWN_PLACED: Final = (
+    "kubeweft.shown.placed"  # what tells the time within the second: name, creation or version
+)
 SHOWN_SKEW: Final = "kubeweft.shown.skew"  # the same where a clock is to blame: 2.1s
 SHOWN_FOLDED: Final = "kubeweft.shown.folded"  # what was folded into it
+SHOWN_REPLACED: Final = (
+    "kubeweft.shown.replaced_by"  # of a conflict: what replaced the version that it was against
+)
+
+# On spans that say what was left out (service ``more``).
+LEFT_SHOWN: Final = "kubeweft.left.shown"  # how many are shown, or were looked at
+LEFT_MORE: Final = "kubeweft.left.more"  # how many more there are
+LEFT_HINT: Final = "kubeweft.left.hint"  # how to see them
 
 
 def tag(label: Label, name: str) -> str:
@@ -54,7 +65,8 @@ def has_lives_apart(node: Node) -> bool:
 
 def _is_arranged(fact: Fact, node: Node) -> bool:
     key = fact.span.key
-    return fact.span.source in ("group", "object") or (key != node.key and bool(key.name))
+    is_of_other = key != node.key and bool(key.name) and not is_of_namespace(fact, node.key)
+    return fact.span.source in ("group", "object") or is_of_other
 
 
 def changes_made(request: Fact) -> list[Fact]:

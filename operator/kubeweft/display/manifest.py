@@ -8,7 +8,7 @@ the object is known again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ from kubeweft.model.timestamps import format_timestamp
 from kubeweft.store.interfaces import SpanReader
 
 WINDOWS_AT_ONCE = 8
+MOST_WINDOWS_AT_ONCE = 512
+MOST_SPANS = 200_000
 
 Manifest = dict[str, Any]
 
@@ -73,17 +75,14 @@ class Step:
         return text_of(self.span, v.OLD_VERSION)
 
 
-def manifest_at(reader: SpanReader, key: ObjectKey, time: int) -> Manifest:
-    """The object as it was at ``time`` (nanoseconds).
+def manifest_at(reader: SpanReader, key: ObjectKey, time: int, *, most_spans: int = MOST_SPANS) -> Manifest:
+    """The object as it was at ``time`` (nanoseconds), for which at most so many spans are read.
 
     Raises ``WasDeleted``, ``NotYetKnown``, or another ``UserError`` where it cannot be rebuilt.
     """
-    windows = reader.windows_of(key, since=0, until=time)
-    spans: list[Span] = []
     problem = ""
-    while windows:
-        chunk, windows = windows[-WINDOWS_AT_ONCE:], windows[:-WINDOWS_AT_ONCE]
-        spans.extend(reader.spans_of([window.trace_id for window in chunk]))
+    spans: list[Span] = []
+    for spans in _back_from(reader, key, time, most=most_spans):
         steps = steps_of(spans)
         last = _last_before(steps, time)
         if last is None:
@@ -97,6 +96,28 @@ def manifest_at(reader: SpanReader, key: ObjectKey, time: int) -> Manifest:
     if problem:
         raise UserError(problem)
     raise NotYetKnown(_not_yet(key, time, steps_of(spans)))
+
+
+def _back_from(reader: SpanReader, key: ObjectKey, time: int, *, most: int) -> Iterator[list[Span]]:
+    """What is stored of the object up to a time: a few windows, and each time twice as many as before.
+
+    All is looked through again each time, which is why it doubles. Raises ``UserError`` where it would be too much.
+    """
+    windows = reader.windows_of(key, since=0, until=time)
+    spans: list[Span] = []
+    size = WINDOWS_AT_ONCE
+    while windows:
+        chunk, windows = windows[-size:], windows[:-size]
+        for begin in range(0, len(chunk), MOST_WINDOWS_AT_ONCE):
+            part = chunk[begin : begin + MOST_WINDOWS_AT_ONCE]
+            spans.extend(reader.spans_of([window.trace_id for window in part]))
+            if len(spans) > most:
+                raise UserError(
+                    f"{key} cannot be rebuilt as of {format_timestamp(time)}: too much happened since the last time that"
+                    f" the whole object was stored ({most} spans): ask for an earlier time"
+                )
+        yield spans
+        size *= 2
 
 
 def manifest_yaml(manifest: Manifest) -> str:

@@ -31,7 +31,7 @@ PLACEHOLDERS = {
     "manager": "the field manager of a change",
     "reporter": "the reporter of an Event",
     "reason": "the reason of an Event or a failure",
-    "actor": "who acted, as in the view `actors`",
+    "actor": "who acted, as in the view `actors`, as shortly as it is plain who that is in this tree",
 }
 """What a name may be made of, and what each stands for. Where one says nothing, it leaves no trace."""
 

@@ -35,6 +35,7 @@ class Naming:
         self._kinds.update(tree.kinds)
         asks_who = any(template.asks_for("actor") for template in templates)
         self._cast = Cast.of_tree(tree) if asks_who else Cast(())
+        self._brief = self._cast.brief_names(tree) if asks_who else {}
         asks_how = any(
             template.asks_for("headline") or template.asks_for("cluster") for template in templates
         )
@@ -55,7 +56,8 @@ class Naming:
         if name == "headline":
             return headline(fact, node, self._pen)
         if name == "actor":
-            return self._cast.actor_of(fact).short
+            short = self._cast.actor_of(fact).short
+            return self._brief.get(short, short)
         key = fact.span.key
         kind = self._kinds.get((key.group, key.resource)) or group_resource(key.group, key.resource)
         return kind if name == "kind" else self._of_key(name, key._asdict())

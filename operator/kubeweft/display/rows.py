@@ -95,6 +95,7 @@ def _parts(node: Node) -> Sequence[_Part]:
         _LifeOf(life, index + 1, tuple([f for f in node.facts if f.life == index]))
         for index, life in enumerate(node.lives)
     ]
+    lives = [life for life in lives if life.facts]  # of the others nothing is in the time or the view
     return (*lives, *node.children)
 
 
@@ -125,12 +126,14 @@ def _linked_rows(node: Node, rest: str, pen: Pen, *, is_last: bool) -> Iterator[
 
 
 def _life_rows(part: _LifeOf, node: Node, guide: str, rest: str, pen: Pen) -> Iterator[Row]:
-    start = part.facts[0].start if part.facts else node.start
+    first = part.facts[0].start
+    created = part.life.created
+    start = created if created is not None and node.start <= created <= node.end else first
     end = max([start, *(fact.end for fact in part.facts)])
     yield Row(
         word_life(part.life, part.number, start, pen),
         guide,
-        rest + (LINE if part.facts else BLANK),
+        rest + LINE,
         time=start,
         whole_second=start % NANOSECONDS == 0,
         bar=(start, end),

@@ -59,7 +59,8 @@ class Run:
     """What followed on one start (nanoseconds). ``end`` is when the last of it ended.
 
     ``started_by`` is the fact that began it; ``made`` is the first object of each kind that was created in it.
-    ``left_out`` facts happened after a silence; ``truncated`` is what limits left out of the tree.
+    ``left_out`` facts happened after a silence; ``truncated`` is what limits left out of the tree. ``asked`` is the time
+    that somebody named where the run began before it; ``cut`` is up to when was read, where no silence came before (0: one did).
     """
 
     key: ObjectKey
@@ -73,6 +74,8 @@ class Run:
     facts: int = 0
     left_out: int = 0
     truncated: tuple[Truncation, ...] = ()
+    asked: str = ""
+    cut: int = 0
 
 
 class _Happening(NamedTuple):
@@ -89,13 +92,13 @@ def starts_of(node: Node) -> list[Fact]:
 
 
 def choose_start(starts: Sequence[Fact], time: int, *, precision: int) -> Fact | None:
-    """The first run that began in the unit of time that was named; else the one that was on then, else the next.
+    """The first run that began in the unit of time that was named; else the one that was on then, None if none was.
 
-    ``10:32`` names a minute: ``precision`` is its length in nanoseconds. None where there is no run at all.
+    ``10:32`` names a minute: ``precision`` is its length in nanoseconds.
     """
     inside = [fact for fact in starts if time <= fact.start < time + max(precision, 1)]
     before = [fact for fact in starts if fact.start < time]
-    return next(iter([*inside[:1], *before[-1:], *starts[:1]]), None)
+    return next(iter([*inside[:1], *before[-1:]]), None)
 
 
 def run_of(tree: Tree, *, start: int, quiet: int, started_by: Fact | None = None) -> Run:

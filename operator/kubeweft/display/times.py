@@ -27,18 +27,19 @@ _MOMENT = re.compile(
 def parse_time(text: str, *, now: int, zone: tzinfo = UTC) -> int:
     """The moment that ``text`` means, in nanoseconds: a duration counts back from ``now``, a time of day is its last one.
 
-    What names no offset is in ``zone``; a date is its midnight. Raises ``UserError``.
+    What names no offset is in ``zone``; a date is its midnight. What lies before or after all that a store can hold is the
+    first or last moment of that. Raises ``UserError``.
     """
     words = text.strip().removeprefix("-").removesuffix("ago").strip()
     if words == "now":
         return now
     try:
         if _DURATION.fullmatch(words):
-            return now - parse_duration(words)
+            return _within_stores(now - parse_duration(words))
         if clock := _CLOCK.fullmatch(words):
             return _time_of_day(clock, now=now, zone=zone)
         if moment := _MOMENT.fullmatch(words):
-            return _moment(moment, zone)
+            return _within_stores(_moment(moment, zone))
     except (ValueError, OverflowError):
         pass
     raise UserError(f"'{text}' is no time: write it like {EXAMPLES}")
@@ -48,7 +49,16 @@ def parse_duration(text: str) -> int:
     """A duration such as ``2h30m`` in nanoseconds; raises ``UserError``."""
     if not _DURATION.fullmatch(text):
         raise UserError(f"'{text}' is no duration: write it like 10m, 2h30m or 1d")
-    return round(sum(float(number) * UNITS[unit] * 1000 for number, unit in _PART.findall(text))) * 1_000_000
+    try:
+        return (
+            round(sum(float(number) * UNITS[unit] * 1000 for number, unit in _PART.findall(text))) * 1_000_000
+        )
+    except OverflowError:
+        raise UserError(f"'{text[:20]}…' is too long a duration: write it like 10m, 2h30m or 1d") from None
+
+
+def _within_stores(time: int) -> int:
+    return min(max(time, 0), FOREVER)
 
 
 def parse_range(since: str, until: str, *, now: int, zone: tzinfo = UTC) -> tuple[int, int]:

@@ -43,12 +43,20 @@ class Label:
 USUAL = Label()
 
 
+class Finer(NamedTuple):
+    """When something was that tells only its second: nanoseconds, and by what that is known (see ``SHOWN_PLACED``)."""
+
+    time: int
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One span in its place. ``life`` is an index into the lives of its object; ``rules`` made it, if it is a link.
 
     Views may put facts of one object under those of another; ``span.key`` tells whose a fact is. A whole object may
-    stand as a fact too: then ``span`` is its object span.
+    stand as a fact too: then ``span`` is its object span. ``start`` is what the span tells; where something else tells
+    more precisely when that was, ``finer`` does.
     """
 
     span: Span
@@ -59,6 +67,7 @@ class Fact:
     life: int = 0
     rules: tuple[str, ...] = ()
     label: Label = USUAL
+    finer: Finer | None = None
 
     def text(self, name: str) -> str:
         """An attribute as text, empty where it is missing."""
@@ -71,11 +80,37 @@ class Fact:
 
     def moved(self, start: int, end: int) -> Fact:
         """The fact at another time. (Three times as fast as ``dataclasses.replace``, which counts in large trees.)"""
-        return Fact(self.span, start, end, self.children, self.folds, self.life, self.rules, self.label)
+        return Fact(
+            self.span, start, end, self.children, self.folds, self.life, self.rules, self.label, self.finer
+        )
+
+    def known(self, finer: Finer) -> Fact:
+        """The fact with what is known of its time beside its own."""
+        return Fact(
+            self.span,
+            self.start,
+            self.end,
+            self.children,
+            self.folds,
+            self.life,
+            self.rules,
+            self.label,
+            finer,
+        )
 
     def holding(self, children: tuple[Fact, ...]) -> Fact:
         """The fact with these under it."""
-        return Fact(self.span, self.start, self.end, children, self.folds, self.life, self.rules, self.label)
+        return Fact(
+            self.span,
+            self.start,
+            self.end,
+            children,
+            self.folds,
+            self.life,
+            self.rules,
+            self.label,
+            self.finer,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from kubeweft.display.headlines import fact_pieces, life_pieces, lifetime_pieces, object_pieces, style_of
-from kubeweft.display.made import changes_made, is_made_by, tag
+from kubeweft.display.made import SHOWN_REPLACED, changes_made, is_made_by, tag
 from kubeweft.display.pens import Pen, Piece
 from kubeweft.display.trees import USUAL, Fact, Label, Life, Node
 from kubeweft.model import vocabulary as v
@@ -75,6 +75,10 @@ def _details(fact: Fact, pen: Pen) -> list[Text]:
         return []
     message = fact.text(v.FAILURE_MESSAGE) if style_of(fact) == "red" else ""
     details = [pen.write((message, "red"))] if message else []
+    if write := tag(fact.label, SHOWN_REPLACED):
+        details.append(
+            pen.write((f"version {fact.text(v.REQUEST_BASE_VERSION)} had been replaced: {write}", "red"))
+        )
     if fact.folds == "conflicts":
         details.extend(_conflicting(fact, pen))
     if fact.label is not USUAL:

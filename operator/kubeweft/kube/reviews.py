@@ -22,18 +22,32 @@ ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 DEADLINE = 5.0
 
 NAMESPACES: Final = ("", "namespaces")
+OF_ONE_CLUSTER: Final = "system:"
+AUTHENTICATED: Final = "system:authenticated"
 
 Review = TypeVar("Review")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody as one API server knows them: nothing of it means anything to another one."""
+    """Somebody as one API server knows them; another one may know somebody else by the same name."""
 
     name: str
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def elsewhere(self) -> Person | None:
+        """The same one in a cluster that knows the same people: by name and groups. None for who belongs to one cluster.
+
+        Names that begin with ``system:`` (service accounts, nodes, masters) are made by each cluster for itself.
+        """
+        if self.name.startswith(OF_ONE_CLUSTER):
+            return None
+        shared = (
+            group for group in self.groups if not group.startswith(OF_ONE_CLUSTER) or group == AUTHENTICATED
+        )
+        return Person(self.name, groups=tuple(shared))
 
 
 @dataclass(frozen=True, slots=True)

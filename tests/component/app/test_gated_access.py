@@ -14,7 +14,8 @@ from aiohttp import web
 
 from fake_apiserver import FakeApiServer, answer
 from fake_reviews import ACCESS, MANY, TOKENS, FakeReviews
-from kubeweft.app.access import Bounds, Gate, GatedViewer, open_gate
+from kubeweft.app.access import Gate, GatedViewer, open_gate
+from kubeweft.app.access_bounds import Bounds
 from kubeweft.display.serving.http.failing import Refused
 from kubeweft.model.errors import NotNow
 from kubeweft.model.references import ObjectKey
@@ -58,7 +59,7 @@ class World:
 async def world(bounds: Bounds | None = None) -> AsyncIterator[World]:
     async with FakeApiServer([]) as server, server.client() as client:
         clock = Clock()
-        yield World(server, Gate({"local": client}, bounds=bounds, clock=clock), clock)
+        yield World(server, Gate(client, cluster="local", bounds=bounds, clock=clock), clock)
 
 
 async def seen(viewer: GatedViewer, keys: Collection[ObjectKey]) -> AbstractSet[ObjectKey]:
@@ -199,7 +200,7 @@ async def test_a_server_that_is_gone_lets_nobody_in_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with FakeApiServer([]) as server, server.client() as client:
-        gate = Gate({"local": client})
+        gate = Gate(client, cluster="local")
         await server.__aexit__()
         for _ in range(3):
             with pytest.raises(NotNow):
@@ -223,41 +224,67 @@ async def test_questions_of_one_answer_are_bounded_and_the_rest_is_undecided() -
         assert len(here.reviews.asked) == 20
 
 
-async def test_each_cluster_says_who_the_token_is_and_what_that_one_may() -> None:
+@contextlib.asynccontextmanager
+async def two_clusters(*shared: str) -> AsyncIterator[tuple[FakeReviews, FakeApiServer, Gate]]:
+    """Reviews of the home cluster, a joined cluster whose owner allows everybody everything, and a gate before both."""
     async with (
         FakeApiServer([]) as near,
         FakeApiServer([]) as far,
-        near.client() as near_client,
-        far.client() as far_client,
-    ):
-        here, there = FakeReviews(near), FakeReviews(far)
-        gate = Gate({"local": near_client, "far": far_client})
-        here.tokens[TOKEN] = "system:serviceaccount:default:default"
-        for reviews in (here, there):
-            reviews.allow("system:serviceaccount:default:default")
-        viewer = await gate.viewer_for(TOKEN)
-        keys = {pod("a"), pod("a", cluster="far"), pod("a", cluster="unknown")}
-        assert await seen(viewer, keys) == {pod("a")}  # the same name over there is somebody else
-        assert await asyncio.to_thread(viewer.clusters, ["far", "local", "unknown"]) == ["local"]
-        there.tokens["both"] = here.tokens["both"] = "oidc:carol"
-        there.allow("oidc:carol", namespace="shop")
-        carol = await gate.viewer_for("both")
-        assert await seen(carol, keys) == {pod("a", cluster="far")}
-        assert await asyncio.to_thread(carol.clusters, ["far", "local"]) == ["far", "local"]
-
-
-async def test_one_cluster_that_is_silent_shuts_nobody_out_of_the_others() -> None:
-    async with (
-        FakeApiServer([]) as near,
-        near.client() as client,
-        FakeApiServer([]) as far,
-        far.client() as dead,
+        near.client() as home,
+        far.client() as other,
     ):
         reviews = FakeReviews(near)
         reviews.tokens[TOKEN] = "alice"
-        reviews.allow("alice")
-        far.script(TOKENS, answer(503), times=MANY)
-        gate = Gate({"far": dead, "local": client})
+        yield reviews, far, Gate(home, cluster="local", others={"far": other}, shared=shared)
+
+
+async def test_a_joined_cluster_gets_no_token_and_is_asked_nothing() -> None:
+    async with two_clusters() as (here, far, gate):
+        there = FakeReviews(far)
+        for name in ("alice", "mallory"):
+            there.allow(name)
+        there.tokens["only-there"] = "mallory"
+        here.allow("alice")
+        viewer = await gate.viewer_for(TOKEN)
+        keys = {pod("a"), pod("a", cluster="far"), pod("a", cluster="unknown")}
+        assert await seen(viewer, keys) == {pod("a")}
+        assert viewer.undecided == 0
+        assert await asyncio.to_thread(viewer.clusters, ["far", "local", "unknown"]) == ["local"]
+        with pytest.raises(Refused):
+            await gate.viewer_for("only-there")
+        assert far.asked == []
+
+
+async def test_a_cluster_of_the_same_people_is_asked_about_name_and_groups_and_gets_no_token() -> None:
+    async with two_clusters("far") as (here, far, gate):
+        there = FakeReviews(far)
+        there.allow("alice", namespace="shop")
+        viewer = await gate.viewer_for(TOKEN)
+        assert await seen(viewer, {pod("a"), pod("a", cluster="far")}) == {pod("a", cluster="far")}
+        assert await asyncio.to_thread(viewer.clusters, ["far", "local", "unknown"]) == ["far", "local"]
+        assert {one.path for one in far.asked} == {ACCESS}
+        spec = there.specs[0]
+        assert (spec["user"], spec["uid"], spec["extra"]) == ("alice", "", {})
+        assert spec["groups"] == ["system:authenticated"]
+        assert len([one for one in here._server.asked if one.path == TOKENS]) == 1
+
+
+async def test_service_accounts_are_those_of_one_cluster_whatever_is_said() -> None:
+    account = "system:serviceaccount:default:default"
+    async with two_clusters("far") as (here, far, gate):
+        FakeReviews(far).allow(account)
+        here.tokens["of-pod"] = account
+        here.allow(account)
+        viewer = await gate.viewer_for("of-pod")
+        assert await seen(viewer, {pod("a"), pod("a", cluster="far")}) == {pod("a")}
+        assert await asyncio.to_thread(viewer.clusters, ["far", "local"]) == ["local"]
+        assert far.asked == []
+
+
+async def test_a_joined_cluster_that_is_silent_shuts_nobody_out_of_the_home_cluster() -> None:
+    async with two_clusters("far") as (here, far, gate):
+        here.allow("alice")
+        far.script(ACCESS, answer(503), times=MANY)
         viewer = await gate.viewer_for(TOKEN)
         assert await seen(viewer, {pod("a"), pod("a", cluster="far")}) == {pod("a")}
 
@@ -283,7 +310,7 @@ async def test_a_gate_is_opened_by_a_kubeconfig(tmp_path: Path) -> None:
         (tmp_path / "config").write_text(yaml.safe_dump(content))
         kubeconfig = str(tmp_path / "config")
         async with open_gate(
-            cluster="local", kubeconfig=kubeconfig, context="one", others={"far": "two"}
+            cluster="local", kubeconfig=kubeconfig, context="one", shared={"far": "two"}
         ) as gate:
             viewer = await gate.viewer_for(TOKEN)
             keys = {pod("a"), pod("b", "vault"), pod("a", cluster="far")}

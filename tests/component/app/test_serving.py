@@ -93,6 +93,8 @@ def _ids(trace: Any) -> set[str]:
     [
         ({"http": "0.0.0.0:0"}, "--auth kubernetes"),
         ({"grpc": ":17271"}, "--insecure-no-auth"),
+        ({"grpc": ":17271", "auth": "kubernetes"}, "--insecure-no-tls"),
+        ({"http": "0.0.0.0:0", "auth": "kubernetes"}, "--tls-cert and --tls-key"),
         ({"grpc": "[::]:17271"}, "can be reached from other machines"),
         ({"grpc": "example.com:17271"}, "can be reached from other machines"),
         ({}, "there is nothing to serve"),
@@ -137,6 +139,19 @@ async def test_everybody_may_ask_where_that_is_said(store: str) -> None:
     async with serving(options) as served:
         assert await over_grpc(f"127.0.0.1:{served.grpc.rpartition(':')[2]}")
         assert await over_http(f"127.0.0.1:{served.http.rpartition(':')[2]}", "/api/services")
+
+
+async def test_once_names_are_told_only_those_are_right_at_every_address(store: str) -> None:
+    options = ServeOptions(
+        store=store, http="0.0.0.0:0", without_auth=True, allow_hosts=("traces.example",), base_path="/kw"
+    )
+    async with serving(options) as served, aiohttp.ClientSession() as session:
+        port = served.http.rpartition(":")[2]
+        assert served.url == f"http://{served.http}/kw"
+        for host, status in (("traces.example", 200), ("evil.example", 403)):
+            url = f"http://127.0.0.1:{port}/kw/api/services"
+            async with session.get(url, headers={"Host": host}) as answer:
+                assert answer.status == status, host
 
 
 async def test_both_speak_tls_with_a_certificate(store: str, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,12 +30,61 @@ def test_it_serves_until_it_is_interrupted(store: Path, tmp_path: Path) -> None:
             assert {"tree", "requests-only full"} <= set(json.loads(answer.read())["data"])
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nothing, so that where a redirect leads to is seen."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def asked(url: str, **headers: str) -> tuple[int, Any, str]:
+    """Status, headers and text of an answer, a refusal or redirect too."""
+    request = urllib.request.Request(
+        url, headers={n.replace("_", "-"): value for n, value in headers.items()}
+    )
+    try:
+        with urllib.request.build_opener(_Stay).open(request, timeout=20) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read().decode()
+
+
+def test_names_pages_and_paths_of_the_query_api_are_told_by_flags(store: Path, tmp_path: Path) -> None:
+    options = (
+        "--allow-host=traces.example",
+        "--allow-host=kubeweft.example",
+        "--allow-origin=https://grafana.example",
+        "--base-path=/kubeweft",
+        "--trace-page=https://jaeger.example/trace/{trace_id}",
+    )
+    with serving_store(tmp_path, f"--store={store}", *options) as served:
+        assert served.http.endswith("/kubeweft")
+        services = f"{served.http}/api/services"
+        for host in ("traces.example", "kubeweft.example:443"):
+            assert asked(services, Host=host)[0] == 200
+        status, _, text = asked(services, Host="evil.example")
+        assert (status, "--allow-host NAME" in text) == (403, True)
+        _, headers, _ = asked(services, Origin="https://grafana.example")
+        assert headers["Access-Control-Allow-Origin"] == "https://grafana.example"
+        assert asked(services.replace("/kubeweft", ""))[0] == 404
+        status, headers, _ = asked(f"{served.http}/redirect?resource=deployment&name=demo")
+        assert status == 302
+        page, _, trace_id = headers["Location"].rpartition("/")
+        assert (page, len(trace_id)) == ("https://jaeger.example/trace", 32)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--store=nowhere.db"], "there is no store at nowhere.db"),
         (["--http=0.0.0.0:0"], "--auth kubernetes"),
-        (["--cluster-context=prod"], "write NAME=CONTEXT"),
+        (["--http=0.0.0.0:0", "--auth=kubernetes"], "--insecure-no-tls"),
+        (["--shared-identities=prod"], "write NAME=CONTEXT"),
+        (["--http=127.0.0.1:0", "--base-path=kubeweft"], "the base path 'kubeweft' has to be like /kubeweft"),
+        (["--http=127.0.0.1:0", "--trace-page=https://jaeger.example"], "has to hold {trace_id}"),
+        (["--http=127.0.0.1:0", "--allow-host=traces.example:443"], "without scheme and port"),
+        (["--http=127.0.0.1:0", "--allow-origin=grafana.example"], "write https://grafana.example"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(

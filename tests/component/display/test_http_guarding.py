@@ -76,6 +76,7 @@ async def test_a_page_that_rebinds_its_name_to_the_loopback_is_refused() -> None
             refused = await client.get(path, Host="evil.example")
             assert refused.status == 403, path
             assert "evil.example" in refused.text
+            assert "--allow-host" in refused.text
         assert (await client.get("/api/services", Host="traces.example:443")).status == 200
         assert (await client.get("/api/services", Host=f"localhost:{client.port}")).status == 200
 
@@ -180,6 +181,12 @@ async def test_wrong_settings_are_refused_at_start() -> None:
             build_application(answers, base_path=path)
     with pytest.raises(UserError, match="trace_id"):
         build_application(answers, trace_page="http://jaeger.example/trace/")
+    for name in ("traces.example:443", "https://traces.example", "", "*", "traces.example/x"):
+        with pytest.raises(UserError, match="is no name of a host"):
+            build_application(answers, allow_hosts=[name])
+    for page in ("grafana.example", "https://grafana.example/", "null", "https://*.example"):
+        with pytest.raises(UserError, match="is no origin"):
+            build_application(answers, allow_origins=[page])
 
 
 async def test_an_address_that_is_taken_is_a_clear_error() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from yarl import URL
 
 from kubeweft.display.serving.http.application import ROUTES, build_application, everybody
+from kubeweft.store.sqlite_reader import SqliteReader
 from query_api import TRACE_ID, FixedAnswers, check_shape, displayed, query_api
+from serve_process import stored_in
 from story_answers import answers_of, story
 
 ODD = [
@@ -17,6 +21,15 @@ ODD = [
     "0",
     "-1",
     "99999999999999999999",
+    "9999999999999999999",
+    "-9999999999999999999",
+    "99999999999999d",
+    "9" * 5000 + "s",
+    "." + "9" * 5000 + "h",
+    "0001-01-01",
+    "9999-01-01",
+    "2026-11-21T10:00:00.-5Z",
+    "1970-01-01T00:00:00Z",
     "9223372036854775807",
     "null",
     "true",
@@ -66,10 +79,56 @@ def addresses(count: int, seed: int) -> list[URL]:
     return found
 
 
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[SqliteReader]:
+    reader = SqliteReader(stored_in(tmp_path / "store.db", story()))
+    yield reader
+    reader.close()
+
+
+TIMES = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999999999999999999", "-9999999999999999999")
+TIMED = (
+    "/api/traces?service=tree&start={}",
+    "/api/traces?service=tree&end={}",
+    "/api/traces/{id}?start={}",
+    "/api/traces/{id}?end={}",
+    "/api/dependencies?endTs={}",
+    "/api/dependencies?lookback={}",
+    "/api/v3/traces?query.startTimeMin={}",
+    "/api/v3/traces?query.startTimeMax={}",
+    "/api/v3/traces/{id}?startTime={}",
+    "/api/v3/dependencies?endTime={}",
+    "/redirect?resource=deploy&name=demo&since={}",
+    "/redirect?resource=deploy&name=demo&until={}",
+    "/redirect?resource=deploy&name=demo&time={}",
+)
+
+
+async def test_no_time_is_too_early_or_too_late_for_a_store(stored: SqliteReader) -> None:
+    answers = answers_of(stored)
+    trace_id = answers.locate(resource="deploy", name="demo").hex()
+    async with query_api(answers) as client:
+        for path in TIMED:
+            for time in (*TIMES, "99999999999999d", "9" * 5000 + "s"):
+                reply = await client.get(path.replace("{id}", trace_id).replace("{}", time))
+                assert reply.status in (200, 302, 400, 404), (
+                    f"{reply.status} {path} {time[:30]}: {reply.text}"
+                )
+
+
+async def test_the_year_1_is_no_time_at_all() -> None:
+    answers = FixedAnswers({TRACE_ID: lambda: [displayed(0)]})
+    async with query_api(answers) as client:
+        unset = "0001-01-01T00:00:00Z"
+        await client.get(f"/api/v3/traces?query.startTimeMin={unset}&query.startTimeMax={unset}")
+        await client.get("/api/v3/traces")
+    assert answers.asked[0] == answers.asked[1]
+
+
 @pytest.mark.parametrize("real", [False, True])
-async def test_no_question_makes_the_server_fail(*, real: bool) -> None:
+async def test_no_question_makes_the_server_fail(stored: SqliteReader, *, real: bool) -> None:
     fixed = FixedAnswers({TRACE_ID: lambda: [displayed(0)]})
-    answers: Any = answers_of(story()) if real else fixed
+    answers: Any = answers_of(stored) if real else fixed
     async with query_api(answers) as client:
         for address in addresses(150 if real else 300, seed=7):
             reply = await client.get(str(address))

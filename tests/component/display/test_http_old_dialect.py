@@ -118,6 +118,16 @@ async def test_a_search_means(
     assert getattr(answers.asked[0], field) == value
 
 
+async def test_too_many_traces_at_once_are_refused(client: Client, answers: FixedAnswers) -> None:
+    ids = [number.to_bytes(16).hex() for number in range(21)]
+    reply = await client.get("/api/traces?" + urlencode([("traceID", one) for one in ids]))
+    assert reply.status == 400
+    assert "at most 20 traces" in reply.text
+    assert answers.asked == []
+    again = await client.get("/api/traces?" + urlencode([("traceID", one) for one in ids[:20] * 2]))
+    assert again.status == 200
+
+
 async def test_nothing_found_is_no_error() -> None:
     async with query_api(FixedAnswers()) as client:
         assert await listed(client, "/api/traces?service=tree", "Traces") == []

@@ -166,6 +166,19 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
         writer.close()
 
 
+async def test_a_client_that_takes_a_little_at_a_time_is_given_up_at_last() -> None:
+    spans = Counting(1_000_000)
+    async with query_api(answers(spans), limits=WorkLimits(streams=1, reader=10, whole=0.5)) as client:
+        reader, writer = await raw_get(client.port, TRACE)
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(4096):
+                    await asyncio.sleep(0.001)
+        await until(spans.closed.is_set)
+        assert spans.taken < 1_000_000
+        writer.close()
+
+
 async def test_an_answer_that_takes_too_long_is_given_up() -> None:
     spans = Counting(10, waits=threading.Event())
     async with query_api(answers(spans), limits=WorkLimits(answer=0.2)) as client:

@@ -344,6 +344,57 @@ async def test_a_search_that_takes_too_long_gives_what_it_has_found_and_says_so(
     assert [len(summaries.summaries), "narrow" in summaries.summaries[1].root_operation_name] == [2, True]
 
 
+async def test_a_search_whose_time_ends_within_a_trace_gives_the_whole_of_it_and_says_so() -> None:
+    class Large(Endless):
+        def find(self, question: TraceQuestion) -> Iterator[DisplayedTrace]:
+            (found, *_) = StoryAnswers.find(self, question)
+            for number in range(10):
+                yield DisplayedTrace(bytes((number, *found.trace_id[1:])), found.tree, self.spans())
+                check_stop()
+
+        def spans(self) -> Iterator[DisplayedSpan]:
+            for number in range(1200):
+                if number % 600 == 10:
+                    time.sleep(0.3)
+                yield DisplayedSpan(number.to_bytes(8), b"", "slow", "x", 1, 2, {})
+
+    async def for_everybody(_: str | None) -> StorageAnswers:
+        return Large()
+
+    async with serving_for(for_everybody, search_seconds=0.4) as client:
+        spans = [span for _, span in spans_in(await client.all(api.FIND_TRACES, search(service="tree")))]
+    assert len(spans) == 1200 + 1
+    assert "narrow the search" in spans[-1].name
+
+
+async def test_what_is_wrong_inside_is_told_in_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Failing):
+        def services(self) -> list[str]:
+            raise RuntimeError("unable to open /var/lib/secret.db")
+
+        def find(self, question: TraceQuestion) -> Iterator[DisplayedTrace]:
+            raise RuntimeError("unable to open /var/lib/secret.db")
+
+    async with serving(Broken()) as client:
+        with pytest.raises(aio.AioRpcError) as once:
+            await client.ask(api.GET_SERVICES)
+        with pytest.raises(aio.AioRpcError) as twice:
+            await client.all(api.FIND_TRACES, search(service="tree"))
+    for caught in (once, twice):
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert caught.value.details() == "the server failed at this question; its log says why"
+    assert caplog.text.count("RuntimeError: unable to open") == 2
+
+
+async def test_more_traces_than_a_call_opens_are_refused() -> None:
+    asked = api.GetTracesRequest(query=[api.write_trace_params(number.to_bytes(16)) for number in range(201)])
+    async with serving(answers_of(story())) as client:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await client.all(api.GET_TRACES, asked)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "at most 200" in str(caught.value.details())
+
+
 async def test_what_a_person_can_mend_is_said() -> None:
     async with serving(Failing()) as client:
         with pytest.raises(aio.AioRpcError) as caught:

@@ -89,3 +89,10 @@ async def test_failures_are_told_without_the_token(
     with pytest.raises(failure) as told:
         await who_is(client, "very-secret-token")
     assert "very-secret-token" not in str(told.value)
+
+
+def test_of_somebody_only_names_that_clusters_can_share_count_elsewhere() -> None:
+    groups = ("dev", "system:masters", "system:authenticated", "system:serviceaccounts")
+    person = Person("oidc:carol", "uid-1", groups, (("scopes", ("a",)),))
+    assert person.elsewhere() == Person("oidc:carol", groups=("dev", "system:authenticated"))
+    assert Person("system:serviceaccount:one:viewer", groups=groups).elsewhere() is None

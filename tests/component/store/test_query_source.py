@@ -8,8 +8,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -36,7 +38,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.reply: Callable[[str], Reply] = lambda _: ok(answer(*SPANS))
-        self.services: list[str] = ["kubeweft-object"]
+        self.services: list[str] | None = ["kubeweft-object"]
         self.asked: list[tuple[str, dict[str, list[str]], str]] = []
 
     def handle_error(self, *_: Any) -> None:
@@ -52,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path == "/base/api/v3/services":
+        if url.path == "/base/api/v3/services" and self.server.services is not None:
             status, headers, body = ok({"services": self.server.services})
         else:
             token = self.headers.get("Authorization", "")
@@ -157,11 +159,20 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(server: Server) -> No
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        ((200, {}, b"<html>sign in</html>"), "the answer is no JSON: is it the address of a Jaeger UI"),
+        (
+            (200, {}, b"<html>sign in</html>"),
+            "the answer is no JSON that we know: is it the address of a Jaeger UI",
+        ),
         ((302, {"Location": "http://127.0.0.1:1/login"}, b""), "HTTP 302"),
         (error(401, "who are you"), r"refuses us: give a bearer token with \?token-file=FILE"),
         (error(403, "no"), "refuses us"),
-        (error(404, "404 page"), "HTTP 404"),
+        (error(404, "404 page"), "no query API at this path .HTTP 404"),
+        ((404, {}, b"404 page not found"), "does the address lack a base path"),
+        ((404, {}, b"<h1>404 Not Found</h1>"), "does the address lack a base path"),
+        ((200, {"Content-Length": "9"}, b"{}"), "no whole HTTP answer"),
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(b"[]")[:-9]), "cut off"),
+        ((200, {}, b"1\n2\n"), "no OpenTelemetry trace"),
+        (ok({"result": None}), "no OpenTelemetry trace"),
         (error(503, "too busy"), r"cannot be reached \(HTTP 503: .*too busy"),
         (error(500, "it broke"), "HTTP 500: .*it broke"),
         (
@@ -169,17 +180,13 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(server: Server) -> No
             "no OpenTelemetry trace",
         ),
         (ok({"result": {"resourceSpans": "none"}}), "no OpenTelemetry trace"),
-        (ok(["no", "object"]), ""),
+        (ok(["no", "object"]), "no OpenTelemetry trace"),
     ],
 )
 def test_what_else_a_server_answers_is_told_in_clear_words(server: Server, reply: Reply, said: str) -> None:
     server.reply = lambda _: reply
-    with open_reader(server.address) as reader:
-        if not said:
-            assert reader.spans_of([trace_of(key_of())]) == []
-            return
-        with pytest.raises(UserError, match=said) as told:
-            reader.spans_of([trace_of(key_of())])
+    with open_reader(server.address) as reader, pytest.raises(UserError, match=said) as told:
+        reader.spans_of([trace_of(key_of())])
     assert str(told.value).startswith(f"the query API at {server.address}: ")
 
 
@@ -234,3 +241,69 @@ def test_a_server_that_does_not_exist_is_told() -> None:
         pytest.raises(UserError, match="cannot be reached"),
     ):
         reader.spans_of([trace_of(key_of())])
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ((404, {}, b"404 page not found"), "does the address lack a base path"),
+        (ok({"services": 5}), "no JSON that we know"),
+        (ok(["a"]), "no JSON that we know"),
+    ],
+)
+def test_what_is_no_list_of_services_is_told(server: Server, reply: Reply, said: str) -> None:
+    server.services, server.reply = None, lambda _: reply
+    with open_reader(server.address) as reader, pytest.raises(UserError, match=said):
+        reader.find_objects(ObjectQuery(since=NINE, until=NINE + MINUTE))
+
+
+def test_an_address_with_a_space_in_it_is_told() -> None:
+    with (
+        open_reader("http://127.0.0.1:1/a b") as reader,
+        pytest.raises(UserError, match="this is no address"),
+    ):
+        reader.clusters()
+
+
+def test_what_is_no_http_is_told() -> None:
+    with (
+        _speaking(b"SSH-2.0-OpenSSH_9.6\r\n") as address,
+        open_reader(address) as reader,
+        pytest.raises(UserError, match=r"no whole HTTP answer.*SSH-2\.0"),
+    ):
+        reader.spans_of([trace_of(key_of())])
+
+
+def test_a_server_that_answers_a_byte_at_a_time_is_not_waited_for_without_end() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    began = time.monotonic()
+    with (
+        _speaking(head, dripping=True) as address,
+        open_reader(f"{address}?timeout=1") as reader,
+        pytest.raises(UserError, match="no answer within 1 s"),
+    ):
+        reader.spans_of([trace_of(key_of())])
+    assert time.monotonic() - began < 5
+
+
+@contextmanager
+def _speaking(said: bytes, *, dripping: bool = False) -> Iterator[str]:
+    """A server that says this to whoever comes; then, if it drips, a blank each tenth of a second."""
+    ended = threading.Event()
+
+    class Speaking(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(said)
+            with suppress(OSError):  # who has waited long enough goes away
+                while dripping and not ended.wait(0.1):
+                    self.request.sendall(b" ")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Speaking) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        ended.set()
+        server.shutdown()
+        thread.join()

@@ -182,6 +182,36 @@ def test_a_message_larger_than_allowed_is_told(storage: Storage) -> None:
         assert len(reader.spans_of([trace_of(key_of())])) == 39
 
 
+def test_many_messages_are_not_taken_without_end(storage: Storage) -> None:
+    ended = threading.Event()
+
+    def answer(_: api.Message, context: Any) -> Iterator[TracesData]:
+        context.add_callback(ended.set)
+        while context.is_active():
+            yield traces(fact(key_of(), 1, body=b"x" * 60_000))
+
+    storage.answer = answer
+    too_large = pytest.raises(UserError, match=r"the answer is too large: .* \?max-mib=1")
+    with open_reader(f"{storage.address}?max-mib=1") as reader, too_large:
+        reader.spans_of([trace_of(key_of())])
+    assert ended.wait(5), "the call is ended"
+
+
+def test_traces_that_are_too_much_at_once_are_asked_for_a_few_at_a_time(storage: Storage) -> None:
+    keys = [key_of(f"web-{number}") for number in range(6)]
+
+    def answer(request: api.Message, _: Any) -> Iterator[TracesData]:
+        for one in request.query:
+            for key in (key for key in keys if trace_of(key) == one.trace_id):
+                yield traces(object_span(key), *[fact(key, n, body=b"x" * 60_000) for n in range(1, 8)])
+
+    storage.answer = answer
+    with open_reader(f"{storage.address}?max-mib=1") as reader:
+        spans = reader.spans_of([trace_of(key) for key in keys])
+    assert {span.key for span in spans} == set(keys)
+    assert max(len(asked.query) for asked in storage.asked[1:]) < 6
+
+
 def test_the_question_of_a_search(storage: Storage) -> None:
     storage.answer = lambda _, __: iter([traces(*SPANS)])
     with open_reader(f"{storage.address}?depth=77") as reader:

@@ -77,3 +77,38 @@ def test_where_several_could_be_meant_nothing_is_guessed() -> None:
 )
 def test_what_nobody_is_known_to_have_done(seen: Observation) -> None:
     assert actor_of(seen, *SENT) is UNKNOWN
+
+
+def brief(*seen: Observation) -> dict[str, str]:
+    """What those who acted are called where there is little room."""
+    tree = story_of(IT, weave(*seen))
+    return Cast.of_tree(tree).brief_names(tree)
+
+
+def test_where_there_is_little_room_names_are_short() -> None:
+    assert brief(*SENT, request(IT, "patch", "10:00:03.000"), changed("helm")) == {
+        "kube-system/deployment-controller": "deployment-controller",
+        "system:kube-scheduler": "kube-scheduler",
+        "system:node:n1": "node:n1",
+        "kubernetes-admin": "kubernetes-admin",
+        "helm": "helm",
+    }
+
+
+def test_two_of_one_short_name_keep_their_long_ones() -> None:
+    other = "system:serviceaccount:shop:deployment-controller"
+    names = brief(*SENT, request(IT, "patch", "10:00:03.000", user=other))
+    assert names["kube-system/deployment-controller"] == "kube-system/deployment-controller"
+    assert names["shop/deployment-controller"] == "shop/deployment-controller"
+    assert names["system:kube-scheduler"] == "kube-scheduler"
+    named = brief(*SENT, request(IT, "patch", "10:00:03.000", user="deployment-controller"))
+    assert named["kube-system/deployment-controller"] == "kube-system/deployment-controller"
+    assert named["deployment-controller"] == "deployment-controller"
+    told = brief(*SENT, changed("helm"), request(IT, "patch", "10:00:03.000", user="system:helm"))
+    assert (told["system:helm"], told["helm"]) == ("system:helm", "helm")
+
+
+def test_who_acts_as_another_is_called_like_that_one() -> None:
+    assert brief(request(IT, "patch", "10:00:03.000", user="admin", impersonated=ACCOUNT)) == {
+        "kube-system/deployment-controller": "deployment-controller"
+    }

@@ -185,6 +185,71 @@ def test_a_cut_patch_is_told_by_its_words_and_one_without_words_is_counted() -> 
     assert "! 1 change in between cannot be read" in written(found)
 
 
+def annotated(a: str, b: str) -> dict[str, Any]:
+    body = state(1)
+    return {**body, "metadata": {**body["metadata"], "annotations": {"x.io/a": a, "x.io/b": b}}}
+
+
+def test_who_changed_another_key_of_a_map_is_not_named() -> None:
+    cut = change(
+        IT, "Modified", "10:02:00", uid=ME, old="1", version="2", truncated=True, words=("… 12 more",)
+    )
+    story = [
+        added("10:00:00", 1, annotated("1", "1")),
+        cut,
+        request(IT, "patch", "10:02:00.000", uid=ME, version="2", user="mallory"),
+        change(IT, "Sighting", "10:03:00", uid=ME, version="2", body=annotated("2", "1")),
+        step("2-3", annotated("2", "1"), annotated("2", "2"), "10:04:00"),
+        request(IT, "patch", "10:04:00.000", uid=ME, version="3", user="alice"),
+    ]
+    found = asked("10:01:00", "10:10:00", *story)
+    assert by(found) == {
+        "metadata.annotations['x.io/a'] 1 → 2": [],
+        "metadata.annotations['x.io/b'] 1 → 2": ["alice"],
+    }
+    assert found.unread == 1
+
+
+def test_items_without_names_are_told_with_all_who_wrote_their_list() -> None:
+    def of(*items: int) -> dict[str, Any]:
+        return state(1, args=[{"x": item} for item in items])
+
+    story = [
+        added("10:00:00", 1, of(1, 2)),
+        change(
+            IT, "Modified", "10:01:00", uid=ME, old="1", version="2", truncated=True, manager="m",
+            words=("spec.args[1].x 2 → 5",),
+        ),
+        change(IT, "Sighting", "10:03:00", uid=ME, version="2", body=of(4, 2)),
+    ]  # fmt: skip
+    assert by(asked("10:00:30", "10:05:00", *story)) == {"spec.args[0].x 1 → 4": ["m"]}
+
+
+def test_a_change_of_which_nothing_is_kept_has_nothing_to_read() -> None:
+    story = [
+        added("10:00:00", 1, state(1)),
+        change(IT, "Modified", "10:05:00", uid=ME, old="1", version="2"),
+        step("2-3", state(1), state(2), "10:06:00"),
+    ]
+    found = asked("10:01:00", "10:10:00", *story)
+    assert (found.unread, len(found.fields)) == (0, 1)
+
+
+def test_a_change_that_is_told_in_part_is_counted() -> None:
+    words = ("spec.replicas 2 → 4", "… 3 more")
+    story = [
+        added("10:00:00", 1, state(2)),
+        change(IT, "Modified", "10:01:00", uid=ME, old="1", version="2", truncated=True, words=words),
+        change(IT, "Sighting", "10:03:00", uid=ME, version="2", body=state(4, "nginx:2")),
+    ]
+    assert asked("10:00:30", "10:05:00", *story).unread == 1
+
+
+def test_too_much_in_between_is_refused() -> None:
+    with pytest.raises(UserError, match=r"more than 3 spans\): narrow --from and --to"):
+        difference(MemoryReader(weave(*STORY)), IT, since=at("10:00:30"), until=at("11:00:00"), most_spans=3)
+
+
 def test_two_observers_of_one_version_are_one_writing() -> None:
     large = step("1-3", state(2), state(4, "nginx:2"), "10:02:00", manager="late")
     found = asked("10:00:30", "10:02:30", *STORY, large)

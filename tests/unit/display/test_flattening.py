@@ -10,21 +10,23 @@ from hypothesis import strategies as st
 
 from kubeweft.display.addressing import Addresses
 from kubeweft.display.answering import DisplayedSpan
+from kubeweft.display.assembling import assemble
 from kubeweft.display.displayed_ids import read_displayed_id
 from kubeweft.display.flattening import LAST_TIME, count_spans, flatten
-from kubeweft.display.trees import Label, Tree, Truncation, each_node
+from kubeweft.display.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
+from kubeweft.display.trees import Label, Tree, Truncation, each_node, link_target, shown_nodes
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW, window_start
-from memory_reader import story_of
+from memory_reader import MemoryReader, story_of
 from span_builders import at, change, event, gap, key, owner, related, request, to, uid, weave
 from story_answers import DEPLOYMENT, NODE, POD, REPLICA_SET, story
 
 END = at("11:00:00")
-ADDRESSES = Addresses(3, 2, END)
+ADDRESSES = Addresses(view=3, selection=2, since=at("10:00:00"), until=END - 1)
 
 
 def flat(tree: Tree, *, most: int = 10_000) -> list[DisplayedSpan]:
@@ -88,11 +90,9 @@ def test_a_link_leads_to_the_tree_of_the_other_object() -> None:
     link = next(span for span in spans if span.service == "link" and "RunsOn" in span.operation)
     (leads,) = link.links
     shown = read_displayed_id(leads.trace_id)
-    first = window_start(at("10:00:00"), DEFAULT_WINDOW)
-    stored = identity.trace_id(NODE, first, DEFAULT_WINDOW)
-    assert shown == (stored, 3, 2, (END - first) // DEFAULT_WINDOW)
-    assert leads.span_id == identity.object_span_id(stored)
-    root = flat(story_of(NODE, story()))[0]
+    last = identity.trace_id(NODE, window_start(at("10:00:00"), DEFAULT_WINDOW), DEFAULT_WINDOW)
+    assert shown == (last, 3, 2, 1, 1)
+    root = next(flatten(story_of(NODE, story()), ADDRESSES, stored=last))
     assert root.span_id == leads.span_id  # so the viewer finds the span there, too
 
 
@@ -102,11 +102,38 @@ def test_each_object_below_leads_to_its_own_tree_but_the_root_does_not() -> None
         span.service: span.links for span in spans if span.service in ("Deployment", "ReplicaSet", "Pod")
     }
     assert links["Deployment"] == ()
-    window = window_start(at("10:00:00"), DEFAULT_WINDOW)
+    window = window_start(at("10:40:02"), DEFAULT_WINDOW)
     for service, target in (("ReplicaSet", REPLICA_SET), ("Pod", POD)):
+        last = identity.trace_id(target, window, DEFAULT_WINDOW)
         shown = read_displayed_id(links[service][0].trace_id)
         assert shown is not None
-        assert shown.stored == identity.trace_id(target, window, DEFAULT_WINDOW)
+        assert shown.stored == last
+        assert links[service][0].span_id == identity.object_span_id(last)
+
+
+def test_the_object_asked_for_has_the_id_that_links_to_its_trace_tell() -> None:
+    last = identity.trace_id(POD, window_start(at("10:40:02"), DEFAULT_WINDOW), DEFAULT_WINDOW)
+    pod = next(flatten(story_of(POD, story()), ADDRESSES, stored=last))
+    assert pod.span_id == identity.object_span_id(last)
+
+
+def test_a_link_to_an_object_that_is_shown_leads_to_its_last_window() -> None:
+    later = weave(event(NODE, "NotReady", "10:50:00"))
+    spans = flat(story_of(POD, [*story(), *later], linked="full"))
+    link = next(span for span in spans if span.service == "link" and "RunsOn" in span.operation)
+    shown = read_displayed_id(link.links[0].trace_id)
+    assert shown is not None
+    assert shown.stored == identity.trace_id(
+        NODE, window_start(at("10:50:00"), DEFAULT_WINDOW), DEFAULT_WINDOW
+    )
+
+
+def test_no_link_leads_to_the_object_that_the_trace_is_about() -> None:
+    tree = assemble(MemoryReader(story()), DEPLOYMENT)
+    back = [link for node in shown_nodes(tree) for link in node.links if link_target(link.span) == DEPLOYMENT]
+    shown = {span.span_id: span for span in flat(tree)}
+    assert back
+    assert all(shown[link.span.span_id].links == () for link in back)
 
 
 def test_objects_beside_the_tree_stand_under_a_span_of_their_own() -> None:
@@ -153,7 +180,8 @@ def test_what_was_left_out_is_told_where_it_is_missing() -> None:
     pods, windows = named(spans, "312 more Pods"), named(spans, "2 more older windows")
     replica_set = next(span for span in spans if span.service == "ReplicaSet")
     assert (pods.parent_span_id, windows.parent_span_id) == (replica_set.span_id, spans[0].span_id)
-    assert (pods.attributes["hint"], pods.attributes["more"]) == ("narrow", 312)
+    told = (LEFT_SHOWN, LEFT_MORE, LEFT_HINT)
+    assert [pods.attributes[name] for name in told] == [1, 312, "narrow"]
 
 
 def test_a_limit_of_spans_says_how_many_are_missing_and_leaves_no_orphans() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kubeweft.display.headlines import headline, object_headline
-from kubeweft.display.made import SHOWN_SKEW
+from kubeweft.display.made import SHOWN_MOVED, SHOWN_SKEW
 from kubeweft.display.pens import Pen, pen_of
 from kubeweft.display.trees import Fact, Label, Node, facts_of, nodes_of
 from kubeweft.display.views.loading import builtin_views
@@ -109,6 +109,14 @@ def test_a_clock_that_was_behind_is_told() -> None:
     (seen,) = story_of(IT, weave(event(IT, "Seen", "10:00:00"))).root.facts
     late = dataclasses.replace(seen, label=Label(tags=((SHOWN_SKEW, "2.1s"),)))
     assert headline(late, node(), Pen()).endswith("(shown 2.1s later: its clock was behind)")
+
+
+def test_a_series_that_is_shown_later_tells_its_own_times() -> None:
+    twice = [event(IT, "Seen", "10:00:01", first="10:00:00", count=count) for count in (1, 2)]
+    (series,) = story_of(IT, weave(*twice)).root.facts
+    moved = dataclasses.replace(series, label=Label(tags=((SHOWN_MOVED, "900000000"),)))
+    later = moved.moved(series.start + 900_000_000, series.end + 900_000_000)
+    assert headline(later, node(), Pen()) == headline(series, node(), Pen())
 
 
 def test_nothing_drives_a_terminal_and_ascii_stays_ascii() -> None:

@@ -49,6 +49,7 @@ ATTRIBUTES = {"type": "object", "additionalProperties": {"type": ["string", "num
 RULES = some(TEXT)
 ROLE = {"enum": ["Parent", "Child", "Peer"]}
 WAY = shape(cluster=TEXT, object=KEY, role=ROLE, rules=RULES, **{"class": TEXT})
+LABEL = shape(service=TEXT, operation=TEXT, tags={"type": "object", "additionalProperties": TEXT})
 SPAN = optional(
     shape(
         trace_id=TRACE_ID,
@@ -70,6 +71,7 @@ SPAN = optional(
     via=some(
         WAY
     ),  # of an object: the links by which it stands where it does, if they are no owner references
+    label=LABEL,
 )
 NUMBER = {"type": "integer", "minimum": 0}
 TREE = shape(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display.left_out_wording import plural, words_of
+from kubeweft.display.extensions import joining
+from kubeweft.display.left_out import HINTS
+from kubeweft.display.left_out_wording import LINKED, OWNED, hint_in_viewers, plural, words_of
 from kubeweft.display.trees import Truncation
 
 
@@ -40,6 +42,17 @@ def cut(what: str, more: int, **of: Any) -> Truncation:
 )
 def test_words_tell_how_many_of_what(left_out: Truncation, words: str) -> None:
     assert words_of(left_out) == f"{words} replicasets.apps/shop/web"
+
+
+@pytest.mark.parametrize("hint", [*HINTS.values(), OWNED, LINKED, f"so much was asked; {joining.NARROW}"])
+def test_viewers_have_no_flags(hint: str) -> None:
+    told = hint_in_viewers(hint)
+    assert told != hint
+    assert not any(word in told for word in ("--", "selection", "show one"))
+
+
+def test_what_others_say_is_told_to_viewers_as_it_is() -> None:
+    assert hint_in_viewers("it answered HTTP 503") == "it answered HTTP 503"
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_older_windows_are_read_where_the_newest_hold_no_snapshot() -> None:
     hours = [step(n, n + 1, f"{n + 1:02d}:00:00") for n in range(1, 20)]
     reader = MemoryReader(weave(added("01:00:00"), *hours))
     assert manifest_at(reader, IT, at("21:00:00"))["spec"]["replicas"] == 20
-    assert reader.calls["spans_of"] == 3
+    assert reader.calls["spans_of"] == 2  # 8 windows, then as many as 16
 
 
 def test_a_quiet_object_is_known_from_long_ago() -> None:
@@ -176,3 +176,10 @@ def test_yaml_reads_back_as_the_same_and_begins_as_kubectl_writes_it() -> None:
     assert yaml.safe_load(text) == manifest
     assert text.startswith("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n")
     assert "ümlaut" in text
+
+
+def test_where_no_whole_object_is_near_it_is_not_searched_for_without_end() -> None:
+    hours = [step(n, n + 1, f"{n + 1:02d}:00:00") for n in range(1, 20)]
+    reader = MemoryReader(weave(added("01:00:00"), *hours))
+    with pytest.raises(UserError, match=r"too much happened .*\(10 spans\): ask for an earlier time"):
+        manifest_at(reader, IT, at("21:00:00"), most_spans=10)

@@ -84,7 +84,6 @@ def test_what_became_of_an_object_begins_no_run() -> None:
         ("10:05:00", SECOND, "10:05:00.500"),
         ("10:05:00", 1, "10:00:00.100"),  # on at that very moment
         ("10:20:00", 1, "10:05:00.500"),
-        ("09:00:00", 1, "10:00:00.100"),  # the first there is
         ("22:00:00", MINUTE, "10:40:30.250"),
     ],
 )
@@ -94,8 +93,9 @@ def test_which_run_a_time_means(clock: str, precision: int, expected: str) -> No
     assert chosen.start == at(expected)
 
 
-def test_no_run_at_all() -> None:
+def test_no_run_had_begun() -> None:
     assert choose_start([], 1, precision=1) is None
+    assert choose_start(starts(*STORY), at("09:00:00"), precision=MINUTE) is None
 
 
 def test_steps_name_no_object_and_count_from_the_start() -> None:

@@ -336,3 +336,22 @@ def test_linked_modes_read_no_more_than_they_show(mode: str, read: int) -> None:
     reader = MemoryReader(with_neighbours())
     read_story(reader, POD, selection=Selection(name="x", down=0, linked=mode))  # type: ignore[arg-type]
     assert reader.questions == 1 + 2 + read, "the object, its type, and what it is linked with"
+
+
+@pytest.mark.parametrize(("first", "now"), [("a", "b"), ("b", "a")])
+def test_of_two_owners_in_one_window_the_last_is_climbed_to(first: str, now: str) -> None:
+    """Re-created under another owner: the window's links tell both, the object's last state the one that it has."""
+    pod = key("pods", "p")
+
+    def owned(name: str, clock: str, number: int, version: str) -> Observation:
+        it = owner(key("replicasets", name), uid(number + 10))
+        body: dict[str, object] = {"metadata": {"ownerReferences": [{"name": name, "controller": True}]}}
+        return change(pod, "Added", clock, uid=uid(number), version=version, owners=(it,), body=body)
+
+    spans = weave(
+        owned(first, "10:00:01", 1, "4"),
+        change(pod, "Deleted", "10:00:10", uid=uid(1), old="4", version="9"),
+        owned(now, "10:00:20", 2, "10"),
+    )
+    selection = builtin_views().selection("ancestors")
+    assert read_story(MemoryReader(spans), pod, selection=selection).root.key.name == now

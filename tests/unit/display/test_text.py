@@ -185,7 +185,7 @@ def test_a_storm_says_who_failed_how_often() -> None:
         for n, user in enumerate(("bob", "alice", "bob"))
     ]
     assert lines_of(*storm)[1:] == [
-        "update by bob → 409 Conflict ×3 against version 7 2.0s",
+        "update by bob and others → 409 Conflict ×3 against version 7 2.0s",
         "1 by alice, 2 by bob",
     ]
 

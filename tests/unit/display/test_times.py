@@ -42,6 +42,9 @@ EAST = timezone(timedelta(hours=2), "EAST")
         ("2026-11-20T10:32:05.123456789Z", at("10:32:05.123456789", day="2026-11-20")),
         ("2026-11-20T12:32:05+02:00", at("10:32:05", day="2026-11-20")),
         ("2026-11-20t10:32:05z", at("10:32:05", day="2026-11-20")),
+        ("9999999d", 0),  # as long ago as anything can be stored
+        ("1931-05-01", 0),
+        ("9999-12-31", FOREVER),
     ],
 )
 def test_what_people_write(text: str, time: int) -> None:
@@ -101,6 +104,8 @@ def test_durations() -> None:
     assert parse_duration("1h1s") == 3_601_000_000_000
     with pytest.raises(UserError, match="is no duration"):
         parse_duration("soon")
+    with pytest.raises(UserError, match="'99999999999999999999…' is too long a duration"):
+        parse_duration(f"{'9' * 400}d")
 
 
 @pytest.mark.parametrize(

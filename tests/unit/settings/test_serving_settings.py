@@ -55,11 +55,43 @@ def test_an_address_that_is_none_is_told_with_the_other_mistakes() -> None:
         load(flags={"serve_http": "16686"}, file=None)
 
 
+def test_names_and_pages_are_lists_in_the_file_and_have_commas_between_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "kubeweft.toml"
+    file.write_text(
+        'serve_allow_host = ["a.example", "b.example"]\nserve_base_path = "/kubeweft"\n'
+        'serve_trace_page = "https://jaeger.example/trace/{trace_id}"\n'
+    )
+    monkeypatch.setenv("KUBEWEFT_SERVE_ALLOW_ORIGIN", "https://grafana.example, http://localhost:3000")
+    options = serve_options(load(flags={}, file=file))
+    assert options.allow_hosts == ("a.example", "b.example")
+    assert options.allow_origins == ("https://grafana.example", "http://localhost:3000")
+    assert (options.base_path, options.trace_page) == (
+        "/kubeweft",
+        "https://jaeger.example/trace/{trace_id}",
+    )
+    flags = {"serve_allow_host": "c.example"}
+    assert serve_options(load(flags=flags, file=file)).allow_hosts == ("c.example",)
+    assert serve_options(load(flags={}, file=None)).allow_hosts == ()
+
+
+def test_clusters_share_identities_only_where_that_is_said() -> None:
+    assert serve_options(load(flags={}, file=None)).shared_identities == ()
+    flags = {"serve_shared_identities": "east, west"}
+    assert serve_options(load(flags=flags, file=None)).shared_identities == ("east", "west")
+
+
 def test_addresses_that_others_reach_need_to_know_who_asks() -> None:
     flags = {"serve_http": "0.0.0.0:16686"}
     with pytest.raises(UserError, match="--auth kubernetes"):
         check_exposure(serve_options(load(flags=flags, file=None)))
-    check_exposure(serve_options(load(flags={**flags, "serve_auth": "kubernetes"}, file=None)))
+    flags_of_one = {**flags, "serve_auth": "kubernetes"}
+    with pytest.raises(UserError, match="tokens of people would travel"):
+        check_exposure(serve_options(load(flags=flags_of_one, file=None)))
+    for more in ({"serve_insecure_no_tls": "true"}, {"serve_tls_cert": "c", "serve_tls_key": "k"}):
+        check_exposure(serve_options(load(flags={**flags_of_one, **more}, file=None)))
+    check_exposure(serve_options(load(flags={**flags_of_one, "serve_http": "127.0.0.1:0"}, file=None)))
     check_exposure(serve_options(load(flags={**flags, "serve_insecure_no_auth": "true"}, file=None)))
 
 

@@ -60,6 +60,7 @@ class AllowedReader:
         self._most_examined = most_examined
         self._types_seen: set[tuple[str, str, str]] = set()
         self._glimpsed: set[bytes] = set()
+        self.has_cut_search = False  # objects that match and may be seen were perhaps not reached
 
     @property
     def undecided(self) -> int:
@@ -102,7 +103,8 @@ class AllowedReader:
         """Objects that match and may be seen, as many as were asked for.
 
         As for ``kubectl get``, a right to one object finds it only by its name: to ask about each of thousands would be
-        too much. Raises ``UserError`` where too many others stand before what may be seen.
+        too much. Where too many others stand among what may be seen, the rest is left out, and ``has_cut_search`` says so;
+        raises ``UserError`` where nothing else is left.
         """
         wanted, limit = query.limit + 1, query.limit
         by_name = bool(query.name) and "*" not in query.name
@@ -114,6 +116,9 @@ class AllowedReader:
             if len(shown) >= wanted or (len(found) <= limit and self.undecided == before):
                 return shown[:wanted]
             if limit >= self._most_examined or self.undecided > before:
+                if shown:
+                    self.has_cut_search = True
+                    return shown[:wanted]
                 raise UserError(
                     "there is too much that you may not see for a search this wide: narrow it by namespace, kind or name"
                 )
@@ -157,6 +162,11 @@ def _that_it_was(gap: Span) -> Span:
     """A gap in the watch of a whole type without what it says of others: that something was missed, when and why."""
     attributes = {name: gap.attributes[name] for name in TOLD_OF_GAPS if name in gap.attributes}
     return msgspec.structs.replace(gap, attributes=attributes, links=(), error="", body=b"")
+
+
+def is_search_cut(reader: SpanReader) -> bool:
+    """Whether a search in it has left out what was too much to decide about."""
+    return isinstance(reader, AllowedReader) and reader.has_cut_search
 
 
 def tell_undecided(tree: Tree, reader: SpanReader) -> Tree:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from kubeweft.display.addressing import Addresses
 from kubeweft.display.answering import DisplayedTrace, TraceQuestion, TraceSummary
 from kubeweft.display.assembling import KindNames, assemble
+from kubeweft.display.finer_times import with_finer_times
 from kubeweft.display.flattening import UNBOUNDED, flatten
 from kubeweft.display.reading import DEFAULT_LIMITS, Limits
 from kubeweft.display.resolving import KindLookup, Wanted, resolve
-from kubeweft.display.serving.access import tell_undecided
+from kubeweft.display.serving import notices
+from kubeweft.display.serving.access import is_search_cut, tell_undecided
 from kubeweft.display.serving.dependencies import TypeLink, type_links
 from kubeweft.display.serving.questions import Meaning, understand
 from kubeweft.display.serving.ranges import Shown, shown_between, shown_by
@@ -28,7 +30,7 @@ from kubeweft.display.trees import FOREVER, Step, Tree
 from kubeweft.display.views.definitions import Selection, View, Views
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
-from kubeweft.store.interfaces import ObjectQuery, SpanReader
+from kubeweft.store.interfaces import FoundObject, ObjectQuery, SpanReader
 
 STORED = "stored"
 DEFAULT_VIEW, DEFAULT_SELECTION = "tree", "owned"
@@ -58,6 +60,19 @@ class _Service:
 
     view: View
     selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """The objects that a search looks at, the latest first; ``is_cut`` where there are more."""
+
+    query: ObjectQuery
+    found: Sequence[FoundObject]
+    is_cut: bool
+
+    def notice(self) -> DisplayedTrace:
+        at = min(max(self.found[-1].last, self.query.since), self.query.until)
+        return notices.not_everything(len(self.found), at=at)
 
 
 class StoryAnswers:
@@ -98,7 +113,10 @@ class StoryAnswers:
         return self._reader.clusters() if service in self._services or service in ("", STORED) else []
 
     def find(self, question: TraceQuestion) -> Iterator[DisplayedTrace]:
-        """The trees of the objects found, latest first, each once. Raises ``UserError`` where the question is wrong."""
+        """The trees of the objects found, latest first, each once; last a notice where not all objects were looked at.
+
+        Raises ``UserError`` where the question is wrong.
+        """
         if question.service == STORED:
             return self._find_stored(question)
         service = self._service(question.service or DEFAULT_VIEW)
@@ -111,6 +129,8 @@ class StoryAnswers:
 
     def open(self, trace_id: bytes, *, since: int = 0, until: int = FOREVER) -> DisplayedTrace | None:
         """The trace of an ID, displayed or stored; None where there is none."""
+        if trace_id == notices.NOTICE_ID:
+            return notices.opened_notice()
         found = shown_by(self._reader, trace_id)
         if found is None:
             return self._open_stored(trace_id)
@@ -161,7 +181,8 @@ class StoryAnswers:
         if left <= 0:
             return
         most = max(self._bounds.search_spans // left, self._bounds.least_spans)
-        for shown in self._candidates(service, meaning, limit=left):
+        examined = self._examined(meaning, limit=left, widely=meaning.narrows or service.selection.siblings)
+        for shown in self._candidates(service, examined):
             trace = self._fitting(shown, service, meaning, most=most)
             if trace is not None:
                 yield trace
@@ -169,6 +190,8 @@ class StoryAnswers:
                 if left == 0:
                     return
             del trace  # no more than one tree in memory
+        if examined.is_cut:
+            yield examined.notice()
 
     def _fitting(
         self, shown: Shown, service: _Service, meaning: Meaning, *, most: int
@@ -177,16 +200,22 @@ class StoryAnswers:
             tree = self._tree(shown, service, self._bounds.found)
         except UserError:  # it was removed since it was found
             return None
-        return _displayed(shown, tree, service, most=most) if meaning.fits(tree) else None
+        fits = not meaning.narrows or meaning.fits(with_finer_times(tree))
+        return _displayed(shown, tree, service, most=most) if fits else None
 
-    def _candidates(self, service: _Service, meaning: Meaning, *, limit: int) -> Iterator[Shown]:
-        """What may be shown, by the objects found. Where a tree is shown from its root, each root comes once."""
-        whole = service.selection.siblings
-        limit = max(limit, MOST_EXAMINED) if meaning.narrows or whole else limit
+    def _examined(self, meaning: Meaning, *, limit: int, widely: bool) -> _Examined:
+        """The objects found; more than ``limit`` where not each of them is a result."""
+        limit = max(limit, MOST_EXAMINED) if widely else limit
         query = dataclasses.replace(meaning.query, limit=limit)
-        met: set[ObjectKey] = set()
-        for found in self._reader.find_objects(query)[:limit]:
-            key = self._root(found.key, service.selection, query) if whole else found.key
+        found = self._reader.find_objects(query)
+        is_cut = (widely and len(found) > limit) or is_search_cut(self._reader)
+        return _Examined(query, found[:limit], is_cut=is_cut)
+
+    def _candidates(self, service: _Service, examined: _Examined) -> Iterator[Shown]:
+        """What may be shown, by the objects found. Where a tree is shown from its root, each root comes once."""
+        query, met = examined.query, set[ObjectKey]()
+        for found in examined.found:
+            key = self._root(found.key, service.selection, query) if service.selection.siblings else found.key
             if key in met:
                 continue
             met.add(key)
@@ -227,10 +256,9 @@ class StoryAnswers:
         return iter(()) if meaning is None else self._stored(meaning, min(question.limit, MOST_TRACES))
 
     def _stored(self, meaning: Meaning, limit: int) -> Iterator[DisplayedTrace]:
-        query = dataclasses.replace(
-            meaning.query, limit=max(limit, MOST_EXAMINED) if meaning.narrows else limit
-        )
-        for found in self._reader.find_objects(query)[: query.limit]:
+        examined = self._examined(meaning, limit=limit, widely=meaning.narrows)
+        query = examined.query
+        for found in examined.found:
             for window in reversed(self._reader.windows_of(found.key, since=query.since, until=query.until)):
                 if limit <= 0:
                     return
@@ -238,6 +266,8 @@ class StoryAnswers:
                 if meaning.fits(trace.tree):
                     limit -= 1
                     yield trace
+        if examined.is_cut and limit > 0:
+            yield examined.notice()
 
     def _open_stored(self, trace_id: bytes) -> DisplayedTrace | None:
         window = self._reader.window_of(trace_id)
@@ -264,5 +294,8 @@ def summary_of(trace: DisplayedTrace) -> TraceSummary:
 
 
 def _displayed(shown: Shown, tree: Tree, service: _Service, *, most: int) -> DisplayedTrace:
-    addresses = Addresses(service.view.number, service.selection.number, shown.until + 1)
-    return DisplayedTrace(shown.trace_id, tree, flatten(tree, addresses, most=most))
+    addresses = Addresses(
+        view=service.view.number, selection=service.selection.number, since=shown.since, until=shown.until
+    )
+    spans = flatten(tree, addresses, stored=shown.stored, most=most)
+    return DisplayedTrace(shown.trace_id, tree, spans)

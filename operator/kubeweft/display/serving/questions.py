@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from kubeweft.display.answering import TAGS, TraceQuestion
 from kubeweft.display.resolving import KindLookup, Resources, resources_of
-from kubeweft.display.trees import Fact, Tree, facts_of, shown_nodes
+from kubeweft.display.trees import Fact, Tree, fact_of, facts_of, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.spans import AttributeValue
@@ -63,11 +63,11 @@ class Meaning:
         """Whether a tree is what was asked for: one span has all attributes, in a tree that lasts as long as wished."""
         if not self.shortest <= tree.end - tree.start <= self.longest:
             return False
-        if self.failed is False and any(fact.span.error for fact in _facts(tree)):
+        if self.failed is False and any(fact.span.error for fact in _told(tree)):
             return False
         if not self.attributes and not self.failed:
             return True
-        return any(self._is_told_by(fact) for fact in _facts(tree))
+        return any(self._is_told_by(fact) for fact in _told(tree))
 
     def _is_told_by(self, fact: Fact) -> bool:
         span = fact.span
@@ -75,7 +75,8 @@ class Meaning:
             return False
         for name, wanted in self.attributes.items():
             value = span.source if name == v.SOURCE else span.attributes.get(name)
-            if value is None or as_text(value) != wanted:
+            is_rule = name == v.LINK_RULE and wanted in (*fact.rules, ", ".join(fact.rules))
+            if not is_rule and (value is None or as_text(value) != wanted):
                 return False
         return True
 
@@ -168,6 +169,9 @@ def _truth(text: str) -> bool:
     return known
 
 
-def _facts(tree: Tree) -> Iterator[Fact]:
+def _told(tree: Tree) -> Iterator[Fact]:
+    """Everything that is shown and has attributes: objects, their links, and what happened to them."""
     for node in shown_nodes(tree):
+        yield fact_of(node.span)
+        yield from node.links
         yield from facts_of(node.facts)

@@ -75,6 +75,9 @@ class _ShortAxis:
 
     def _fact(self, fact: Fact) -> Fact:
         moved = self._moved(fact)
+        if fact.finer is not None:
+            finer = fact.finer._replace(time=self.place(fact.finer.time))
+            moved = moved.known(finer)
         if not fact.children:
             return moved
         return dataclasses.replace(moved, children=tuple([self._fact(child) for child in fact.children]))

@@ -1,19 +1,24 @@
-"""Group the requests that failed with 409 against one old version: a conflict storm is one fact, not hundreds."""
+"""Group the requests that failed with 409 against one old version: a conflict storm is one fact, not hundreds.
+
+Each says which write had replaced that version, where that is known: who it was that they ran into.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
-from kubeweft.display.changing import each_list
+from kubeweft.display.actors import requester
+from kubeweft.display.changing import each_list, relabelled
 from kubeweft.display.gathering import CONFLICT
+from kubeweft.display.made import SHOWN_REPLACED, changes_made, with_tags
 from kubeweft.display.trees import Fact, Tree
 from kubeweft.model import vocabulary as v
 
 
 def group_conflicts(tree: Tree) -> Tree:
     """The first of several conflicts against one version has the others under it and lasts until the last."""
-    return each_list(tree, fold_conflicts)
+    return each_list(tree, lambda facts: fold_conflicts(_with_winners(facts)))
 
 
 def fold_conflicts(facts: Sequence[Fact]) -> tuple[Fact, ...]:
@@ -47,6 +52,31 @@ def unfold_conflicts(facts: Sequence[Fact]) -> tuple[Fact, ...]:
             )
             apart.extend((first, *fact.children))
     return tuple(apart)
+
+
+def _with_winners(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    if not any(is_conflict(fact) for fact in facts):
+        return facts
+    replaced: dict[tuple[object, str], str] = {}
+    for fact in facts:
+        for change in changes_made(fact) if fact.span.source == "request" else (fact,):
+            if old := change.text(v.OLD_VERSION):
+                replaced.setdefault((fact.span.key, old), _write(fact))
+    return tuple([_with_winner(fact, replaced.get(_against(fact), "")) for fact in facts])
+
+
+def _with_winner(fact: Fact, write: str) -> Fact:
+    if not write or not is_conflict(fact):
+        return fact
+    return relabelled(fact, with_tags(fact.label, (SHOWN_REPLACED, write)), fact.children)
+
+
+def _write(fact: Fact) -> str:
+    """``update by jane (kubectl)``; of a change without its request whose field manager is unknown nothing."""
+    if fact.span.source == "request":
+        return f"{fact.span.name} by {requester(fact).name}"
+    manager = fact.text(v.FIELD_MANAGER)
+    return f"{fact.span.name} by {manager}" if manager else ""
 
 
 def is_conflict(fact: Fact) -> bool:

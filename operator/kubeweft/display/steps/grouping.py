@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kubeweft.display import made
-from kubeweft.display.actors import UNKNOWN, Actor, Cast
+from kubeweft.display.actors import SYSTEM, UNKNOWN, Actor, Cast
 from kubeweft.display.changing import dissolved
 from kubeweft.display.gathering import gather
 from kubeweft.display.headlines import program, short_user
@@ -47,7 +47,12 @@ class _Common:
     value: str
     rank: int = 0
     attributes: Told = ()
-    cluster: str = ""  # where objects of several clusters have one name
+    cluster: str = ""  # where objects or actors of several clusters have one name
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """What tells it from others of the same name."""
+        return self.cluster, *[value for _, value in self.attributes]
 
 
 def group(
@@ -98,7 +103,7 @@ class _Grouping:
             return
         for common, members in sorted(found.items(), key=lambda item: item[0].rank):
             told = (*above, *common.attributes)
-            inner = (*path, f"{by}={common.cluster}={common.value}")
+            inner = (*path, "=".join((by, common.value, *common.path)))
             inside = tuple(self.groups(members, node, inner, told))
             if level and len(members) < self.smallest:
                 yield from inside
@@ -117,7 +122,7 @@ def _gathered(
         facts,
         by=by,
         value=common.value,
-        path=(*path, common.cluster),
+        path=(*path, *common.path),
         attributes=attributes,
         life=common.rank if by == "life" else 0,
     )
@@ -127,8 +132,8 @@ def _criteria(tree: Tree, by: Iterable[Criterion]) -> dict[str, Callable[[Fact],
     cast = Cast.of_tree(tree) if "actor" in by else Cast(())
     return {
         "source": lambda fact: _of_source(fact.span.source),
-        "actor": lambda fact: _of_actor(cast.actor_of(fact)),
-        "user": lambda fact: _Common(short_user(fact.text(v.USER)) or "no user"),
+        "actor": lambda fact: _of_actor(cast.actor_of(fact), _other_cluster(fact, tree)),
+        "user": lambda fact: _of_user(fact.text(v.USER), _other_cluster(fact, tree)),
         "agent": lambda fact: _Common(program(fact.text(v.USER_AGENT)) or "no user agent"),
         "object": lambda fact: _Common(str(fact.span.key), cluster=fact.span.key.cluster),
         "life": lambda fact: _Common(f"life {fact.life + 1}", fact.life),
@@ -144,10 +149,30 @@ def _of_source(source: str) -> _Common:
     return _Common(name, RANKS.get(name, LAST))
 
 
-def _of_actor(actor: Actor) -> _Common:
+def _of_actor(actor: Actor, cluster: str) -> _Common:
     told = ((v.USER, actor.user), (v.IMPERSONATED_USER, actor.impersonated), (made.GROUP_AGENT, actor.agent))
     attributes = tuple([(name, value) for name, value in told if value])
-    return _Common(actor.name, LAST if actor is UNKNOWN else 0, attributes)
+    if actor is UNKNOWN:
+        return _Common(actor.name, LAST)
+    is_of_cluster = not actor.user or actor.user.startswith(SYSTEM)
+    return _in_cluster(_Common(actor.name, 0, attributes), cluster if is_of_cluster else "")
+
+
+def _of_user(user: str, cluster: str) -> _Common:
+    return _in_cluster(_Common(short_user(user) or "no user"), cluster if user.startswith(SYSTEM) else "")
+
+
+def _in_cluster(common: _Common, cluster: str) -> _Common:
+    """People may be the same everywhere, but each cluster has controllers of its own."""
+    if not cluster:
+        return common
+    return dataclasses.replace(common, value=f"[{cluster}] {common.value}", cluster=cluster)
+
+
+def _other_cluster(fact: Fact, tree: Tree) -> str:
+    """The cluster of a fact, where it is not that of the tree's root."""
+    cluster = fact.span.key.cluster
+    return "" if cluster == tree.root.key.cluster else cluster
 
 
 def _kind(fact: Fact, tree: Tree) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from kubeweft.display.left_out_wording import LINKED
 from kubeweft.display.trees import (
     FOREVER,
     Fact,
@@ -30,7 +31,6 @@ FIELD = re.compile(r"\w*")
 TIME_OF_DELETION = "metadata.deletionTimestamp"
 MARKS = ("+ ", "- ")
 UNIMPORTANT = frozenset({"", "metadata", "status", "apiVersion", "kind"})
-HINT = "show a linked object by itself, or one of the objects that it is linked with"
 
 
 def choose_linked(tree: Tree) -> Tree:
@@ -115,12 +115,12 @@ def _truncations(tree: Tree, shown: list[Node], cut: list[Node], left_out: list[
     root = str(tree.root.key)
     result = []
     if left_out:
-        result.append(Truncation(what="linked", of=root, shown=len(shown), more=len(left_out), hint=HINT))
+        result.append(Truncation(what="linked", of=root, shown=len(shown), more=len(left_out), hint=LINKED))
     more = {str(a.key): len(a.facts) - len(b.facts) for a, b in zip(shown, cut, strict=True)}
     more = {key: number for key, number in more.items() if number}
     if more:
         of = next(iter(more)) if len(more) == 1 else root
         what = "facts" if len(more) == 1 else "linked_facts"
         count = sum(more.values())
-        result.append(Truncation(what=what, of=of, shown=tree.linking.facts, more=count, hint=HINT))
+        result.append(Truncation(what=what, of=of, shown=tree.linking.facts, more=count, hint=LINKED))
     return result

@@ -12,8 +12,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kubeweft.display.trees import Fact, Life, Node, Tree, each_node, is_of_namespace, succeeded
+from kubeweft.display.steps.nesting import TOLERANCE
+from kubeweft.display.trees import Fact, Life, Node, Tree, each_node, is_of_namespace, succeeded, text_of
 from kubeweft.model import vocabulary as v
+from kubeweft.model.spans import Span
 from kubeweft.model.timestamps import parse_timestamp
 from kubeweft.model.windows import NANOSECONDS
 
@@ -51,12 +53,15 @@ def _split(node: Node) -> Node:
     )
     number = {life.uid: index for index, (life, _) in enumerate(lives)}
     begins = [first if life.created is None else min(life.created, first) for life, first in lives]
-    facts = [_in_life(fact, number[uids[0]] if uids else _life_at(fact.start, begins)) for fact, uids in told]
+    facts = [_in_life(fact, number[uids[0]] if uids else _life_of(fact, begins)) for fact, uids in told]
     return dataclasses.replace(node, facts=tuple(facts), lives=tuple([life for life, _ in lives]))
 
 
 def _in_life(fact: Fact, life: int) -> Fact:
-    return fact if fact.life == life else dataclasses.replace(fact, life=life)
+    if fact.life == life:  # all are of the first until they are told apart
+        return fact
+    children = tuple([_in_life(child, life) for child in fact.children])
+    return dataclasses.replace(fact, life=life, children=children)
 
 
 def _uids(fact: Fact) -> list[str]:
@@ -67,6 +72,15 @@ def _uids(fact: Fact) -> list[str]:
         if uid and uid not in uids and (part.span.source != "event" or UUID.fullmatch(uid)):
             uids.append(uid)
     return uids
+
+
+def _life_of(fact: Fact, begins: list[int]) -> int:
+    """The life of a fact that carries no UID. What a creation begins may be told to have begun a little later."""
+    if _is_creation(fact.span):
+        soon = [index for index, begin in enumerate(begins) if fact.start <= begin <= fact.start + TOLERANCE]
+        if soon:
+            return soon[0]
+    return _life_at(fact.start, begins)
 
 
 def _life_at(time: int, begins: list[int]) -> int:
@@ -90,10 +104,15 @@ def _life(uid: str, facts: Iterable[Fact]) -> Life:
                 deleted.append(fact.start)
             if fact.span.body and not told and (time := _creation_time(fact.span.body)):
                 told.append(time)  # every body tells the same
-        elif fact.text(v.VERB) == "create" and not fact.text(v.SUBRESOURCE) and succeeded(fact.span):
+        elif _is_creation(fact.span):
             asked.append(fact.start)
     first = next((min(times) for times in (created, asked, told) if times), None)
     return Life(uid=uid, created=first, deleted=max(deleted, default=None))
+
+
+def _is_creation(span: Span) -> bool:
+    """Whether a request created the object."""
+    return text_of(span, v.VERB) == "create" and not text_of(span, v.SUBRESOURCE) and succeeded(span)
 
 
 def _with_children(facts: Iterable[Fact]) -> Iterable[Fact]:

@@ -9,7 +9,7 @@ or the field that only this request sets, says which change it was.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from kubeweft.display.trees import (
     Fact,
@@ -91,14 +91,23 @@ def _add_status_answers(
     requests: Sequence[Span], changes: Sequence[Span], writers: dict[bytes, Span]
 ) -> None:
     """Each request answered by a Status takes the one change, not yet joined, that it must have caused."""
-    free = list(changes)
-    for request in requests:
-        if text_of(request, v.RESOURCE_VERSION):
-            continue
-        change = _caused_by(request, free)
-        if change is not None:
-            writers[change.span_id] = request
-            free.remove(change)
+    asked = [r for r in requests if not text_of(r, v.RESOURCE_VERSION) and (_deletes(r) or _path_set_by(r))]
+    if not asked:
+        return
+    removed: dict[str, list[Span]] = {}
+    for change in changes:
+        if _is(change, "Deleted"):
+            removed.setdefault(text_of(change, v.UID), []).append(change)
+    setting = {path: [c for c in changes if _sets(c, path)] for path in {*map(_path_set_by, asked)} - {""}}
+    for request in asked:
+        if _deletes(request):
+            uid = text_of(request, v.UID)
+            own = removed.get(uid) if uid else None
+            caused = next((c for c in own or () if c.span_id not in writers), None)
+        else:
+            caused = _nearest(request, setting[_path_set_by(request)], writers)
+        if caused is not None:
+            writers[caused.span_id] = request
 
 
 def _add_last_finalizers(
@@ -107,17 +116,17 @@ def _add_last_finalizers(
     """Who takes the last finalizer away removes the object, and is answered with the version that it had before
     (``deleteWithoutFinalizers`` in k8s.io/apiserver/pkg/registry/generic/registry/store.go)."""
     removals = [c for c in changes if _is(c, "Deleted") and c.span_id not in writers]
-    busy = {writer.span_id for writer in writers.values()} if removals else set()
+    if not removals:
+        return
+    busy = {writer.span_id for writer in writers.values()}
+    free: dict[tuple[str, str], list[Span]] = {}
+    for request in requests:
+        if text_of(request, v.VERB) in ("update", "patch") and request.span_id not in busy:
+            answered = text_of(request, v.UID), text_of(request, v.RESOURCE_VERSION)
+            free.setdefault(answered, []).append(request)
     for removal in removals:
         before = text_of(removal, v.UID), text_of(removal, v.OLD_VERSION)
-        asked = [
-            r
-            for r in requests
-            if text_of(r, v.VERB) in ("update", "patch")
-            and (text_of(r, v.UID), text_of(r, v.RESOURCE_VERSION)) == before
-            and r.span_id not in busy
-            and _distance(removal, r) <= TOLERANCE
-        ]
+        asked = [r for r in free.get(before, ()) if _distance(removal, r) <= TOLERANCE]
         if asked:
             writers[removal.span_id] = asked[-1]
 
@@ -153,23 +162,29 @@ def _ends_grace_period(change: Span) -> bool:
     return not text_of(change, v.FIELD_MANAGER) and _sets(change, "metadata.deletionGracePeriodSeconds")
 
 
-def _caused_by(request: Span, changes: Sequence[Span]) -> Span | None:
+def _deletes(request: Span) -> bool:
+    return text_of(request, v.VERB) == "delete" and not text_of(request, v.SUBRESOURCE)
+
+
+def _path_set_by(request: Span) -> str:
+    return SET_BY.get(text_of(request, v.SUBRESOURCE), "")
+
+
+def _nearest(request: Span, changes: Iterable[Span], writers: Container[bytes]) -> Span | None:
     uid = text_of(request, v.UID)
-    subresource = text_of(request, v.SUBRESOURCE)
-    if text_of(request, v.VERB) == "delete" and not subresource:
-        return next((c for c in changes if uid and text_of(c, v.UID) == uid and _is(c, "Deleted")), None)
-    path = SET_BY.get(subresource, "")
-    near = [c for c in changes if path and _fits(c, uid, path) and _distance(c, request) <= TOLERANCE]
+    near = [
+        c
+        for c in changes
+        if c.span_id not in writers
+        and (not uid or text_of(c, v.UID) == uid)
+        and _distance(c, request) <= TOLERANCE
+    ]
     return min(near, key=lambda c: (_distance(c, request), *_order(c)), default=None)
 
 
 def _order(change: Span) -> tuple[int, bytes]:
     """Of changes within one second, of which no more is known, the lower version was first."""
     return version_number(text_of(change, v.RESOURCE_VERSION)), change.span_id
-
-
-def _fits(change: Span, uid: str, path: str) -> bool:
-    return (not uid or text_of(change, v.UID) == uid) and _sets(change, path)
 
 
 def _sets(change: Span, path: str) -> bool:

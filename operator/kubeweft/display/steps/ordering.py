@@ -4,6 +4,7 @@ A change without its request, and most Events, know their time only to the secon
 that an object tells). So such a change never stands before one with a lower version. An Event's name ends in the
 nanosecond of its making (client-go writes it so; true of all 4,449 first Events of a recorded control plane), which
 places it within its second; where it does not, the Event at least never stands before the creation of its object.
+What is found out so is kept with the fact, for viewers that order by time alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ import dataclasses
 from collections.abc import Sequence
 
 from kubeweft.display.made import changes_made
-from kubeweft.display.trees import Fact, Node, Tree, each_node, is_whole_second, succeeded, version_number
+from kubeweft.display.trees import (
+    Fact,
+    Finer,
+    Node,
+    Tree,
+    each_node,
+    is_whole_second,
+    succeeded,
+    version_number,
+)
 from kubeweft.model import vocabulary as v
 from kubeweft.model.windows import NANOSECONDS
 
@@ -36,9 +46,20 @@ def ordered(node: Node) -> list[tuple[int, Fact]]:
 
 
 def _order(node: Node) -> Node:
-    nested = [f.holding(_order_nested(f)) if len(f.children) > 1 else f for _, f in ordered(node)]
+    timed = [_timed(fact, time) for time, fact in ordered(node)]
+    nested = [f.holding(_order_nested(f)) if len(f.children) > 1 else f for f in timed]
     children = sorted(node.children, key=lambda child: (_first(child), child.key))
     return dataclasses.replace(node, facts=tuple(nested), children=tuple(children))
+
+
+def _timed(fact: Fact, time: int) -> Fact:
+    if time == fact.start:
+        return fact
+    if fact.span.source != "event":
+        by = "version"
+    else:
+        by = "name" if time == _made(fact.text(v.EVENT_NAME)) else "creation"
+    return fact.known(Finer(time, by))
 
 
 def _order_times(node: Node, versions: Sequence[int]) -> list[int]:

@@ -11,7 +11,7 @@ from kubeweft.display.trees import Node, Tree, each_node
 
 
 def split_recreated(tree: Tree) -> Tree:
-    """One group for each life of an object that has several, oldest first."""
+    """One group for each life of an object that has several, oldest first; none for one of which nothing is left here."""
     return each_node(tree, _split)
 
 
@@ -22,6 +22,8 @@ def _split(node: Node) -> Node:
     groups = []
     for number, life in enumerate(node.lives):
         own = [fact for fact in facts if fact.life == number]
+        if not own:
+            continue  # what happened to it stands under its cause, or outside the time asked for
         value = f"life {number + 1}"
         groups.append(
             gather(node, own, by="life", value=value, attributes={GROUP_UID: life.uid}, life=number)

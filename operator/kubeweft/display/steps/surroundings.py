@@ -50,9 +50,13 @@ def _namespaces_deleted(around: Sequence[Fact], took: Sequence[Fact]) -> Iterato
 
 def _unexplained_ends(node: Node) -> Iterator[Fact]:
     for fact in node.facts:
-        ends = '"/metadata/deletionTimestamp"' in fact.text(v.PATCH) or fact.text(v.CHANGE_TYPE) == "Deleted"
-        if ends and fact.span.source == "change":
+        if fact.span.source == "change" and (fact.text(v.CHANGE_TYPE) == "Deleted" or _begins_to_go(fact)):
             yield fact
+
+
+def _begins_to_go(change: Fact) -> bool:
+    in_patch = '"/metadata/deletionTimestamp"' in change.text(v.PATCH)
+    return in_patch or "metadata.deletionTimestamp" in change.text(v.WORDS)
 
 
 def _first_that_took(requests: Sequence[Fact], key: ObjectKey, time: int) -> Fact | None:

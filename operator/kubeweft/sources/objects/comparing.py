@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 
 from kubeweft.model import changes
 from kubeweft.model.observations import FieldManager
-from kubeweft.sources.objects.facts import acting_managers
+from kubeweft.sources.objects.acting import OWNED_BY_NOBODY, Entry, acting_managers
 
 STATUS = "status"
 METADATA = frozenset({"metadata"})
-# A deletion writes these without leaving its name in managedFields.
-OF_DELETION = frozenset(
-    {"/metadata/deletionTimestamp", "/metadata/deletionGracePeriodSeconds", "/metadata/generation"}
-)
 
 
 class Step(NamedTuple):
     """What changed from one version to the next. ``cut`` says that the patch was too large and is left out.
 
-    ``fields`` are the top-level fields that differ; None where there was no version before.
+    ``fields`` are the top-level fields that differ; None where there was no version before. ``operations`` are the patch
+    even if it was cut, and lead to what ``after`` holds of those fields.
     """
 
     patch: str
@@ -30,10 +28,15 @@ class Step(NamedTuple):
     in_status: bool = False
     deletion_only: bool = False
     fields: frozenset[str] | None = frozenset()
+    operations: Sequence[changes.Operation] = ()
+    after: changes.JsonObject | None = None
 
-    def actors(self, managers: tuple[FieldManager, ...]) -> tuple[FieldManager, ...]:
+    def actors(self, entries: Sequence[Entry]) -> tuple[FieldManager, ...]:
         """The field managers that can have made this step, as far as they tell: who deletes is not among them."""
-        return () if self.deletion_only else acting_managers(managers, in_status=self.in_status)
+        if self.deletion_only:
+            return ()
+        compared = () if self.fields is None else self.operations  # else more may have changed than they say
+        return acting_managers(entries, in_status=self.in_status, operations=compared, after=self.after)
 
 
 NO_STEP = Step(patch="", cut=False, words=())
@@ -59,7 +62,9 @@ def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
     touched = frozenset(old.keys() | new.keys())
     patch = _written(operations)
     cut = not patch or len(patch) > max_bytes
-    deletion = touched == METADATA and OF_DELETION.issuperset(operation["path"] for operation in operations)
+    deletion = touched == METADATA and OWNED_BY_NOBODY.issuperset(
+        operation["path"] for operation in operations
+    )
     return Step(
         patch="" if cut else patch,
         cut=cut,
@@ -67,4 +72,6 @@ def compare_bodies(before: bytes, after: bytes, *, max_bytes: int) -> Step:
         in_status=STATUS in touched,
         deletion_only=deletion,
         fields=touched,
+        operations=operations,
+        after=new,
     )

@@ -16,12 +16,13 @@ from typing import NamedTuple
 import msgspec
 
 from kubeweft.model.errors import BadInput
-from kubeweft.model.observations import FieldManager
 from kubeweft.model.references import OwnerReference, ResourceType
 from kubeweft.model.timestamps import NANOSECONDS, parse_timestamp
+from kubeweft.sources.objects.acting import Entry
 
 Fields = dict[str, msgspec.Raw]
 VERSION = b'"resourceVersion":'
+NO_FIELDS = msgspec.Raw()
 
 
 class Facts(NamedTuple):
@@ -35,16 +36,18 @@ class Facts(NamedTuple):
     api_version: str
     generation: int
     time: int
-    managers: tuple[FieldManager, ...]
+    managers: tuple[Entry, ...]
     owners: tuple[OwnerReference, ...]
     deleting: bool
 
 
-class _Managed(msgspec.Struct, gc=False):
+class _Managed(msgspec.Struct, gc=False, rename={"api_version": "apiVersion", "fields_v1": "fieldsV1"}):
     manager: str = ""
     operation: str = ""
     subresource: str = ""
     time: str | None = None
+    api_version: str = ""
+    fields_v1: msgspec.Raw = NO_FIELDS
 
 
 class _Owner(msgspec.Struct, gc=False, rename="camel"):
@@ -164,22 +167,8 @@ def owners_in(body: bytes) -> tuple[str, str, tuple[OwnerReference, ...]]:
     return metadata.namespace, metadata.name, _owners(metadata)
 
 
-def acting_managers(managers: tuple[FieldManager, ...], *, in_status: bool) -> tuple[FieldManager, ...]:
-    """The field managers that can have made the newest change: those with the newest time.
-
-    Two may have written within one second; a change ``in_status`` then belongs to those that write the status. They may
-    write metadata with it (the deployment controller does), but nobody else can write the status.
-    """
-    if len(managers) <= 1:
-        return managers
-    newest = max(manager.time for manager in managers)
-    latest = tuple(manager for manager in managers if manager.time == newest)
-    fitting = tuple(manager for manager in latest if (manager.subresource == "status") is in_status)
-    return fitting or latest
-
-
 def _facts(obj: _Object, metadata: _Metadata, resource: ResourceType) -> Facts:
-    managers = _managers(metadata.managed_fields)
+    managers = _managers(metadata.managed_fields, resource.api_version)
     return Facts(
         metadata.namespace,
         metadata.name,
@@ -195,11 +184,17 @@ def _facts(obj: _Object, metadata: _Metadata, resource: ResourceType) -> Facts:
     )
 
 
-def _managers(raw: msgspec.Raw) -> tuple[FieldManager, ...]:
+def _managers(raw: msgspec.Raw, api_version: str) -> tuple[Entry, ...]:
     if not bytes(raw):
         return ()
     return tuple(
-        FieldManager(entry.manager, entry.operation, entry.subresource, parse_timestamp(entry.time or ""))
+        Entry(
+            entry.manager,
+            entry.operation,
+            entry.subresource,
+            parse_timestamp(entry.time or ""),
+            entry.fields_v1 if entry.api_version == api_version else NO_FIELDS,  # else fields may differ
+        )
         for entry in _managed.decode(raw) or ()
     )
 
@@ -211,11 +206,11 @@ def _owners(metadata: _Metadata) -> tuple[OwnerReference, ...]:
     )
 
 
-def _newest_time(obj: _Object, metadata: _Metadata, managers: tuple[FieldManager, ...]) -> int:
+def _newest_time(obj: _Object, metadata: _Metadata, managers: tuple[Entry, ...]) -> int:
     """The field managers' newest time; without one (metadata of old objects), that of the conditions or creation."""
     newest = 0
-    for manager in managers:
-        newest = max(newest, manager.time)
+    for entry in managers:
+        newest = max(newest, entry.time)
     if not newest:
         newest = max(parse_timestamp(metadata.creation_timestamp or ""), _condition_time(obj.status))
     if metadata.deletion_timestamp is None:

@@ -6,16 +6,20 @@ parameter names and skip what they do not know, even the tags of a search: ``fin
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import ssl
+import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
+import msgspec
 import orjson
 import tenacity
 
@@ -38,7 +42,23 @@ from kubeweft.store.remote.sources import (
 MOST_PROBED: Final = 4
 ATTEMPTS: Final = 3
 LATEST: Final = 253_402_300_799 * 10**9  # the last second of year 9999 that RFC 3339 can tell
+PIECE: Final = 65_536  # bytes
 _REPEATABLE: Final = frozenset({502, 503, 504})
+_NO_JSON: Final = "the answer is no JSON that we know: is it the address of a Jaeger UI?"
+_NO_TRACE: Final = re.compile(rb"no traces? found|traces? (?:is |was )?not found", re.IGNORECASE)
+Shape = TypeVar("Shape")
+
+
+class _Services(msgspec.Struct):
+    services: list[str] | None = None
+
+
+class _Operation(msgspec.Struct):
+    name: str = ""
+
+
+class _Operations(msgspec.Struct):
+    operations: list[_Operation] | None = None
 
 
 class _TryAgain(Exception):  # never leaves this file
@@ -70,7 +90,7 @@ class QuerySource:
     @cached_property
     def object_service(self) -> str:
         """Our own server has one service for stored traces, every other store that of the exported spans."""
-        services = self._ask("services").get("services") or []
+        services = self._decoded("services", _Services).services or ()
         ours = STORED_SERVICE in services and OBJECT_SERVICE not in services
         return STORED_SERVICE if ours else OBJECT_SERVICE
 
@@ -98,70 +118,111 @@ class QuerySource:
 
     def operations(self, service: str) -> list[str]:
         """The names of all spans of a service."""
-        answer = self._ask("operations", {"service": service})
-        return sorted({str(one["name"]) for one in answer.get("operations") or ()})
+        answer = self._decoded("operations", _Operations, {"service": service})
+        return sorted({one.name for one in answer.operations or ()})
 
     def close(self) -> None:
         """Every answer has closed its own connection."""
         self._opener.close()
 
     def _traces(self, path: str, parameters: Mapping[str, str]) -> dict[bytes, list[Span]]:
-        answer = self._ask(path, parameters)
         found: dict[bytes, list[Span]] = {}
+        body = self._ask(path, parameters)
         try:
-            for span in decode_json(answer.get("result", {}).get("resourceSpans") or ()):
+            groups = [group for one in _documents(body) for group in one["result"].get("resourceSpans") or ()]
+            for span in decode_json(groups):
                 found.setdefault(span.trace_id, []).append(span)
+        except orjson.JSONDecodeError:
+            raise UserError(f"{self.where}: {_NO_JSON}") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{self.where}: the answer is no OpenTelemetry trace ({error})") from None
         return found
 
-    def _ask(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What the server answers, ``{}`` where it has nothing."""
+    def _decoded(self, path: str, shape: type[Shape], parameters: Mapping[str, str] | None = None) -> Shape:
+        try:
+            return msgspec.json.decode(self._ask(path, parameters), type=shape)
+        except msgspec.DecodeError as error:
+            raise UserError(f"{self.where}: {_NO_JSON} ({path}: {error})") from None
+
+    def _ask(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
+        """What the server answers, empty where it has no such trace."""
         url = f"{self._address}/api/v3/{path}"
         if parameters:
             url += f"?{urlencode(parameters, quote_via=quote)}"
         try:
-            body = self._retrying(self._fetch, url)
+            return self._retrying(self._fetch, url)
         except _TryAgain as error:
             raise UserError(f"{self.where}: cannot be reached ({error}): check the address") from None
-        return _parsed(body, self.where) if body else {}
 
     def _fetch(self, url: str) -> bytes:
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "kubeweft"}
-        if self._options.token:
-            headers["Authorization"] = f"Bearer {self._options.token}"
-        request = urllib.request.Request(url, headers=headers)  # opening.py lets only http and https pass
         try:
-            with self._opener.open(request, timeout=self._options.timeout) as answer:
-                return self._read(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return self._refused(error)
+            return self._fetched(url)
         except TimeoutError:
             raise TooMuch(f"{self.where}: {_slow(self._options)}") from None
         except urllib.error.URLError as error:
             if isinstance(error.reason, TimeoutError):
                 raise TooMuch(f"{self.where}: {_slow(self._options)}") from None
             raise _TryAgain(str(error.reason)) from None
+        except http.client.InvalidURL as error:
+            raise UserError(f"{self.where}: this is no address ({error})") from None
+        except http.client.HTTPException as error:
+            raise _TryAgain(f"this is no whole HTTP answer: {error!r}") from None
         except (OSError, zlib.error) as error:
             raise _TryAgain(str(error) or type(error).__name__) from None
 
-    def _read(self, answer: Any) -> bytes:
+    def _fetched(self, url: str) -> bytes:
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "kubeweft"}
+        if self._options.token:
+            headers["Authorization"] = f"Bearer {self._options.token}"
+        request = urllib.request.Request(url, headers=headers)  # opening.py lets only http and https pass
+        deadline = time.monotonic() + self._options.timeout
+        try:
+            with self._opener.open(request, timeout=self._options.timeout) as answer:
+                return self._read(answer, deadline)
+        except urllib.error.HTTPError as error:
+            with error:
+                return self._refused(error)
+
+    def _read(self, answer: http.client.HTTPResponse, deadline: float) -> bytes:
+        """All of an answer; the timeout of a socket is for each piece of it, the ``deadline`` for the whole."""
+        body = bytearray()
+        length: int | None = answer.length  # None: chunked, or up to the end of the connection
+        while length is None or len(body) < length:
+            piece = answer.read1(PIECE if length is None else min(PIECE, length - len(body)))
+            if not piece:
+                break
+            body += piece
+            self._check_size(len(body))
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        if length is not None and len(body) < length:
+            raise http.client.IncompleteRead(b"", length - len(body))
+        if answer.headers.get("Content-Encoding") != "gzip":
+            return bytes(body)
+        unpacking = zlib.decompressobj(wbits=31)
+        unpacked = unpacking.decompress(body, self._options.largest_answer + 1)
+        self._check_size(len(unpacked))
+        if not unpacking.eof:
+            raise zlib.error("the compressed answer is cut off")
+        return unpacked
+
+    def _check_size(self, size: int) -> None:
         most = self._options.largest_answer
-        body: bytes = answer.read(most + 1)
-        if answer.headers.get("Content-Encoding") == "gzip":
-            body = zlib.decompressobj(wbits=31).decompress(body, most + 1)
-        if len(body) > most:
+        if size > most:
             raise TooMuch(
                 f"{self.where}: the answer is larger than {most // MEBIBYTE} MiB: narrow the time, or allow more"
                 " with ?max-mib="
             )
-        return body
 
     def _refused(self, error: urllib.error.HTTPError) -> bytes:
-        text = error.read(4096).decode("utf-8", "replace").strip()[:300]
-        if error.code == 404 and ("No traces found" in text or "not found" in text.lower()):
-            return b""
+        body = error.read(4096)
+        text = body.decode("utf-8", "replace").strip()[:300]
+        if error.code == 404:
+            if _tells_of_no_trace(body):
+                return b""
+            raise UserError(
+                f"{self.where}: there is no query API at this path (HTTP 404: {text}): does the address lack a base path?"
+            )
         if error.code in (401, 403):
             raise UserError(f"{self.where}: it refuses us: give a bearer token with ?token-file=FILE")
         if error.code in _REPEATABLE:
@@ -177,28 +238,26 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Take the redirect as the answer."""
 
 
-def _parsed(body: bytes, where: str) -> dict[str, Any]:
-    """One JSON object; services that stream write one a line, of which the traces are joined."""
-    try:
-        documents = list(_documents(body))
-    except orjson.JSONDecodeError:
-        raise UserError(f"{where}: the answer is no JSON: is it the address of a Jaeger UI?") from None
-    if len(documents) == 1:
-        return documents[0]
-    groups = [group for one in documents for group in one.get("result", {}).get("resourceSpans") or ()]
-    return {"result": {"resourceSpans": groups}}
-
-
 def _documents(body: bytes) -> Iterator[dict[str, Any]]:
+    """One JSON object; services that stream write one a line."""
     try:
-        document = orjson.loads(body)
-        yield document if isinstance(document, dict) else {}
+        if body:
+            yield orjson.loads(body)
     except orjson.JSONDecodeError:
         lines = [line for line in body.splitlines() if line.strip()]
         if len(lines) < 2:
             raise
         for line in lines:
             yield orjson.loads(line)
+
+
+def _tells_of_no_trace(body: bytes) -> bool:
+    """Whether a 404 is an answer of Jaeger's, not of a proxy or of a server that is no Jaeger."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(told, dict) and _NO_TRACE.search(body) is not None
 
 
 def _parameters(query: TraceQuery) -> dict[str, str]:

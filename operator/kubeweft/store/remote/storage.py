@@ -1,13 +1,14 @@
 """Jaeger's storage API over gRPC: ``jaeger-remote-storage`` before any database, or another ``kubeweft serve``.
 
 grpcio's synchronous interface, because readers are called from threads. gRPC itself repeats what failed on the way;
-each call has a deadline, and messages a limit.
+each call has a deadline, and its answer a limit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from typing import Any, Final
 
@@ -83,12 +84,14 @@ class StorageSource:
         request = api.GetTracesRequest(
             query=[api.write_trace_params(one, since=since, until=until) for one in trace_ids]
         )
-        return self._by_trace(self._stream(api.GET_TRACES, request))
+        with closing(self._stream(api.GET_TRACES, request)) as chunks:
+            return self._by_trace(chunks)
 
     def find(self, query: api.TraceQuery) -> FoundTraces:
         """Whole traces with a span that fits."""
         request = api.FindTracesRequest(query=api.write_query(query))
-        return self._by_trace(self._stream(api.FIND_TRACES, request))
+        with closing(self._stream(api.FIND_TRACES, request)) as chunks:
+            return self._by_trace(chunks)
 
     def operations(self, service: str) -> list[str]:
         """The names of all spans of a service."""
@@ -114,11 +117,20 @@ class StorageSource:
         except grpc.RpcError as error:
             raise self._told(method, error) from None
 
-    def _stream(self, method: api.Method, request: api.Message) -> Iterator[api.Message]:
+    def _stream(self, method: api.Method, request: api.Message) -> Generator[api.Message, None, None]:
+        """The messages of one answer, which together may be as large as one; who stops early ends the call."""
+        most, size = self._options.largest_answer, 0
+        call = self._calls[method](request, timeout=self._options.timeout, metadata=self._metadata)
         try:
-            yield from self._calls[method](request, timeout=self._options.timeout, metadata=self._metadata)
+            for message in call:
+                size += message.ByteSize()
+                if size > most:
+                    raise TooMuch(f"{self.where}: {_too_large('', self._options)}")
+                yield message
         except grpc.RpcError as error:
             raise self._told(method, error) from None
+        finally:
+            call.cancel()
 
     def _by_trace(self, chunks: Iterator[api.Message]) -> FoundTraces:
         foreign = self.names_are_operations
@@ -174,6 +186,10 @@ def _reason(method: api.Method, code: grpc.StatusCode, details: str, options: Re
     if code in (_Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED):
         return f"refuses us ({details}): give a bearer token with ?token-file=FILE"
     if code is _Code.RESOURCE_EXHAUSTED:
-        most = options.largest_answer // MEBIBYTE
-        return f"the answer is too large ({details}): narrow the time, or allow more than ?max-mib={most}"
+        return _too_large(f" ({details})", options)
     return f"{method.name} failed ({code.name}: {details})"
+
+
+def _too_large(why: str, options: RemoteOptions) -> str:
+    most = options.largest_answer // MEBIBYTE
+    return f"the answer is too large{why}: narrow the time, or allow more than ?max-mib={most}"

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from kubeweft.model.references import ObjectKey
 from kubeweft.otlp.regrouping import Part, merged, parts_of
-from kubeweft.store.remote.sources import FoundTraces, RemoteOptions, TraceSource
+from kubeweft.store.remote.sources import FoundTraces, RemoteOptions, TooMuch, TraceSource
 
 MOST_REMEMBERED: Final = 100_000  # spans
 MOST_AT_ONCE: Final = 4  # calls to the store at the same time
@@ -117,7 +117,13 @@ class Traces:
         batches = [missing[begin : begin + size] for begin in range(0, len(missing), size)]
 
         def fetch(batch: list[bytes]) -> FoundTraces:
-            return self._source.get(batch, since=since, until=until)
+            try:
+                return self._source.get(batch, since=since, until=until)
+            except TooMuch:
+                if len(batch) < 2:
+                    raise
+                half = len(batch) // 2
+                return {**fetch(batch[:half]), **fetch(batch[half:])}
 
         answers = [fetch(batches[0])] if len(batches) == 1 else self._pool.map(fetch, batches)
         for answer in answers:

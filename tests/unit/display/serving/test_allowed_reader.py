@@ -17,6 +17,7 @@ from fake_viewer import FakeViewer
 from kubeweft.display.answering import TraceQuestion
 from kubeweft.display.json_shape import to_text, tree_as_json
 from kubeweft.display.serving.access import AllowedReader, tell_undecided
+from kubeweft.display.serving.notices import NOTICE_ID
 from kubeweft.display.stories import read_story
 from kubeweft.display.text import write_tree
 from kubeweft.display.trees import FOREVER, Tree
@@ -136,6 +137,16 @@ def test_a_search_that_meets_too_much_says_so() -> None:
         seen(in_default, busy(100), most_examined=50).find_objects(ObjectQuery(limit=3))
     with pytest.raises(UserError, match="narrow it by namespace"):
         seen(in_default, busy(100), most=10).find_objects(ObjectQuery(limit=3))
+
+
+def test_what_may_be_seen_comes_out_of_a_search_that_meets_too_much_with_a_word_that_it_is_not_all() -> None:
+    own = event(key("pods", "newest"), "Started", "10:50:00")
+    reader = seen(in_default, [*busy(100), *weave(own)], most_examined=50)
+    assert [one.key.name for one in reader.find_objects(ObjectQuery(limit=3))] == ["newest"]
+    assert reader.has_cut_search
+    traces = list(answers_of(reader).find(QUESTION))
+    assert len(traces) == 2
+    assert traces[-1].trace_id == NOTICE_ID
 
 
 def test_what_may_be_seen_by_name_only_is_found_by_its_name() -> None:

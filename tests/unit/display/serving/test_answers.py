@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from kubeweft.display.answering import TraceQuestion
-from kubeweft.display.displayed_ids import MOST_WINDOWS, read_displayed_id
+from kubeweft.display.displayed_ids import MOST_LATER, MOST_WINDOWS, read_displayed_id
+from kubeweft.display.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
 from kubeweft.display.serving.answers import StoryAnswers, summary_of
+from kubeweft.display.serving.notices import AGAIN, NOTICE_ID
 from kubeweft.display.trees import FOREVER, Tree, Truncation
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import vocabulary as v
@@ -87,6 +89,21 @@ def test_tags_select_objects_or_are_looked_for_in_their_trees(tags: dict[str, st
     assert found(spans, tags=tags) == names
 
 
+def test_each_attribute_that_a_span_of_the_tree_shows_can_be_searched_for() -> None:
+    (trace,) = answers_of(story()).find(TraceQuestion(tags={"kind": "pod"}))
+    made = {LEFT_HINT, LEFT_MORE, LEFT_SHOWN}
+    told = {
+        (name, str(value))
+        for span in trace.spans
+        if span.service in ("link", "Pod")
+        for name, value in span.attributes.items()
+        if name not in made and not name.startswith("k8s.") and isinstance(value, str | int)
+    }
+    assert {name for name, _ in told} >= {v.LINK_ROLE, v.WINDOW_SECONDS}
+    for name, value in told:
+        assert POD.name in found(story(), tags={name: value}), (name, value)
+
+
 def test_attributes_of_what_is_below_count_too() -> None:
     assert found(story(), tags={"kind": "deploy", "k8s.event.reason": "Scheduled"}) == ["demo"]
 
@@ -138,7 +155,7 @@ def test_an_id_holds_whole_windows_around_the_time_asked_for() -> None:
     (trace,) = answers.find(TraceQuestion(tags={"kind": "pod"}, since=since, until=until))
     shown = read_displayed_id(trace.trace_id)
     assert shown is not None
-    assert shown.windows == 1
+    assert (shown.windows, shown.later) == (1, 0)
     words = [span.operation for span in trace.spans]
     assert any("status.phase" in word for word in words)  # 10:40:02: in the window, beside the minute
     assert not any("Scheduled" in word for word in words)  # 10:00:03: in the window before
@@ -149,7 +166,7 @@ def test_a_range_without_end_is_as_long_as_an_id_can_tell() -> None:
     trace_id = answers.locate(resource="pod", name="demo-1-a")
     shown = read_displayed_id(trace_id)
     assert shown is not None
-    assert shown.windows == MOST_WINDOWS
+    assert (shown.windows, shown.later) == (MOST_WINDOWS, MOST_LATER)
     opened = answers.open(trace_id)
     assert opened is not None
     assert len(opened.tree.root.windows) == 2
@@ -168,6 +185,59 @@ def test_of_a_life_longer_than_an_id_can_tell_the_end_is_shown() -> None:
     opened = answers.open(answers.locate(resource="pod", name="old"))
     assert opened is not None
     assert [span.operation for span in opened.spans if span.service == "event"] == ["Normal Recent (kubelet)"]
+
+
+def _hourly() -> list[Span]:
+    """A day of a Deployment to which something happens each hour."""
+    return weave(
+        *(
+            change(
+                DEPLOYMENT,
+                "Modified" if hour else "Added",
+                f"{hour:02d}:00:00",
+                uid=uid(1),
+                old=str(hour) if hour else "",
+                version=str(hour + 1),
+            )
+            for hour in range(24)
+        )
+    )
+
+
+def test_an_id_can_be_opened_as_long_as_the_last_window_that_it_shows_is_kept() -> None:
+    spans = _hourly()
+    before = answers_of(spans)
+    question = TraceQuestion(tags={"kind": "deploy"}, until=at("23:59:00"))
+    ids = [before.locate(resource="deploy", name="demo"), next(before.find(question)).trace_id]
+    kept = [span for span in spans if span.start >= at("22:30:00")]
+    for trace_id in ids:
+        opened = answers_of(kept).open(trace_id)
+        assert opened is not None
+        assert len(opened.tree.root.windows) == 1
+
+
+def test_what_happens_below_after_the_last_window_of_an_object_is_shown_too() -> None:
+    late = weave(
+        change(DEPLOYMENT, "Added", "08:00:00", uid=uid(1), version="1"),
+        change(POD, "Added", "08:00:01", uid=uid(2), version="2", owners=(owner(DEPLOYMENT, uid(1)),)),
+        event(POD, "BackOff", "10:35:00"),
+    )
+    (trace,) = answers_of(late).find(TraceQuestion(tags={"kind": "deploy"}, until=at("10:40:00")))
+    opened = answers_of(late).open(trace.trace_id)
+    assert opened is not None
+    assert any("BackOff" in span.operation for span in opened.spans)
+
+
+def test_at_a_moment_at_which_nothing_happened_the_last_before_is_shown() -> None:
+    answers = answers_of(story())
+    for clock in ("11:10:00", "23:00:00"):
+        opened = answers.open(
+            answers.locate(resource="deploy", name="demo", since=at(clock), until=at(clock))
+        )
+        assert opened is not None
+        assert opened.tree.root.key == DEPLOYMENT
+    with pytest.raises(UserError, match="move the range of time"):
+        answers.locate(resource="deploy", name="demo", since=at("09:00:00"), until=at("09:00:00"))
 
 
 def test_a_tree_shown_from_its_root_comes_once_however_many_of_it_are_found() -> None:
@@ -239,7 +309,16 @@ def test_a_stored_trace_without_its_object_span_has_a_root_all_the_same() -> Non
 
 @pytest.mark.parametrize(
     "trace_id",
-    [b"", b"short", bytes(16), b"\x4b" * 16, b"\x4b\x08\x01" + bytes(13), b"\x4b\xf8\x01" + bytes(13)],
+    [
+        b"",
+        b"short",
+        bytes(16),
+        b"\x4b" * 16,
+        b"\x4b\x08\x01" + bytes(13),
+        b"\x4b\xf8\x01" + bytes(13),
+        b"\x4a\x08\x01" + bytes(13),
+        b"\xff\xff\xff" + bytes(13),
+    ],
 )
 def test_an_id_of_nothing_opens_nothing(trace_id: bytes) -> None:
     assert answers_of(story()).open(trace_id) is None
@@ -311,6 +390,11 @@ def test_a_search_gives_smaller_trees_than_opening_and_says_so() -> None:
     assert sum(span.service == "Pod" for span in spans) == 9
     (more,) = [span for span in spans if span.service == "more"]
     assert more.operation.startswith("21 more Pods")
+    assert (more.attributes[LEFT_SHOWN], more.attributes[LEFT_MORE]) == (9, 21)
+    assert (
+        more.attributes[LEFT_HINT]
+        == "search over less time (Lookback), or open the trace of one of its objects"
+    )
     opened = answers.open(trace.trace_id)
     assert opened is not None
     assert sum(span.service == "Pod" for span in opened.spans) == 30
@@ -336,8 +420,45 @@ def test_a_search_reads_no_more_trees_than_are_taken() -> None:
 
 def test_a_search_that_only_trees_can_answer_looks_at_a_bounded_number_of_them() -> None:
     reader = MemoryReader(_crowd(300))
-    assert list(answers_of(reader).find(TraceQuestion(tags={"no.such": "thing"}))) == []
+    (notice,) = answers_of(reader).find(TraceQuestion(tags={"no.such": "thing"}))
     assert reader.calls["window_of"] + reader.calls["windows_of"] < 2000
+    (told,) = notice.spans
+    assert told.service == "more"
+    assert told.operation.startswith("only the 200 objects that were active last have been looked into")
+    assert told.attributes[LEFT_SHOWN] == 200
+
+
+def _notices(spans: list[Span], **question: object) -> list[bool]:
+    """Of each trace that a search gives, whether it is no trace but says that not all was looked at."""
+    asked = TraceQuestion(**question)  # type: ignore[arg-type]
+    return [trace.trace_id == NOTICE_ID for trace in answers_of(spans).find(asked)]
+
+
+@pytest.mark.parametrize("service", ["tree", "stored", "tree full"])
+def test_only_a_search_that_has_not_looked_at_everything_says_so_and_last(service: str) -> None:
+    made = {"kubeweft.change.type": "Added"}
+    assert _notices(_crowd(150), service=service, tags=made, limit=500).count(True) == 0
+    many = _crowd(300)
+    assert _notices(many, service=service, tags={"no.such": "thing"}) == [True]
+    given = _notices(many, service=service, tags=made, limit=190)
+    assert (given[-1], any(given[:-1])) == (service == "tree full", False)  # else as many as were asked for
+
+
+def test_a_search_that_the_query_alone_decides_has_nothing_to_say() -> None:
+    assert _notices(_crowd(300), tags={"kind": "pod"}, limit=20) == [False] * 20
+    assert _notices(_crowd(300), tags={"name": "no-such"}) == []
+
+
+def test_what_was_not_looked_at_lies_before_the_notice_which_can_be_opened() -> None:
+    answers = answers_of(_crowd(300))
+    asked = TraceQuestion(tags={"no.such": "thing"}, since=at("10:00:10"), until=ELEVEN)
+    (summary,) = answers.summaries(asked)
+    assert asked.since <= summary.start == summary.end <= asked.until
+    assert (summary.trace_id, summary.spans) == (NOTICE_ID, 1)
+    opened = answers.open(summary.trace_id)
+    assert opened is not None
+    assert [span.operation for span in opened.spans] == [AGAIN]
+    assert read_displayed_id(NOTICE_ID) is None
 
 
 def test_what_was_removed_meanwhile_is_left_out() -> None:
@@ -379,6 +500,6 @@ def test_what_other_systems_tell_is_joined_to_what_is_opened_and_not_to_searches
     opened = answers.open(trace.trace_id)
     assert opened is not None
     assert asked == ["demo"]
-    assert [span.attributes["hint"] for span in opened.spans if span.service == "more"] == [
+    assert [span.attributes[LEFT_HINT] for span in opened.spans if span.service == "more"] == [
         "the other system is down"
     ]

@@ -61,10 +61,20 @@ def test_a_time_whose_plus_became_a_space_is_read() -> None:
     assert reading.rfc3339("2026-11-21T10:00:00.123456789Z") == moment + 123_456_789
 
 
-@pytest.mark.parametrize("text", ["", "now", "2026-11-21", "10:00:00Z", "1763719200"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "now", "2026-11-21", "10:00:00Z", "1763719200", "2026-11-21T10:00:00.-5Z", "1970-01-01T99:00:00Z"],
+)
 def test_what_is_no_rfc_3339_time_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="RFC 3339"):
         reading.rfc3339(text)
+
+
+def test_times_are_those_that_a_store_can_hold() -> None:
+    assert reading.rfc3339("1970-01-01T00:00:00Z") == reading.rfc3339("1960-01-01T00:00:00Z") == 0
+    assert reading.rfc3339("9999-12-31T23:59:59Z") == reading.LAST_MOMENT
+    assert reading.epoch("-9999999999999999999") == reading.epoch_milliseconds("-5") == 0
+    assert reading.unset_or_rfc3339("0001-01-01T00:00:00Z") is None
 
 
 def test_a_moment_is_told_in_any_unit() -> None:

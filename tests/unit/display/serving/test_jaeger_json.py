@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from kubeweft.display.left_out_wording import IN_TIME, hint_in_viewers
 from kubeweft.display.serving.http.jaeger_json import NO_SPAN, trace_pieces
 from kubeweft.display.serving.http.pieces import FIRST_SPANS, SPANS
 from kubeweft.display.trees import Truncation
@@ -117,11 +118,9 @@ def test_a_link_within_the_trace_keeps_its_span() -> None:
 
 
 def test_what_was_left_out_is_a_warning() -> None:
-    cut = Truncation(
-        what="objects", of="deployments.apps/default/demo", shown=500, more=312, hint="narrow it"
-    )
+    cut = Truncation(what="objects", of="deployments.apps/default/demo", shown=500, more=312, hint=IN_TIME)
     assert read(displayed(0), truncated=(cut,))["warnings"] == [
-        "312 more objects owned by deployments.apps/default/demo: narrow it"
+        f"312 more objects owned by deployments.apps/default/demo: {hint_in_viewers(IN_TIME)}"
     ]
 
 

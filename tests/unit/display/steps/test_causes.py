@@ -6,15 +6,25 @@ import random
 
 import pytest
 
+from kubeweft.display.deeds import hand_of
 from kubeweft.display.made import SHOWN_BECAUSE, tag
 from kubeweft.display.parameters import Duration
-from kubeweft.display.steps.causes import ASKED, COLLECTION, FORMER, OWN, PARENT, nest_causes
-from kubeweft.display.trees import Fact, facts_of, nodes_of
+from kubeweft.display.steps.causes import nest_causes
+from kubeweft.display.steps.explanations import (
+    ASKED,
+    BELOW,
+    COLLECTION,
+    FORMER,
+    OWN,
+    PARENT,
+    SPACE,
+)
+from kubeweft.display.trees import Fact, fact_of, facts_of, nodes_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Observation
 from kubeweft.model.references import ObjectKey
 from memory_reader import story_of
-from span_builders import change, event, key, owner, request, uid, weave
+from span_builders import change, event, key, owner, related, request, to, uid, weave
 
 D, RS, POD, OTHER = (
     key("deployments", "web"),
@@ -26,6 +36,7 @@ STS, STS_POD = key("statefulsets", "db"), key("pods", "db-0")
 CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
 RS_CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
 COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
+SPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 MANAGER = "kube-controller-manager/v1.36.3"
 ROLLOUT: list[Observation] = [
     request(D, "create", "10:00:00.000", code=201, uid=uid(1), version="1"),
@@ -240,13 +251,17 @@ def test_what_takes_the_place_of_a_deleted_life_stands_under_its_deletion() -> N
     sts = "system:serviceaccount:kube-system:statefulset-controller"
     before: list[Observation] = [
         request(STS, "create", "10:00:00.000", code=201, uid=uid(1), version="1"),
-        request(STS_POD, "create", "10:00:00.100", code=201, uid=uid(2), version="2", user=sts),
+        request(
+            STS_POD, "create", "10:00:00.100", code=201, uid=uid(2), version="2", user=sts, agent=MANAGER
+        ),
         change(STS_POD, "Added", "10:00:00", uid=uid(2), version="2", owners=owners),
     ]
     after: list[Observation] = [
         request(STS_POD, "delete", "10:05:00.000", uid=uid(2)),
         change(STS_POD, "Deleted", "10:05:00", uid=uid(2), old="2", version="8"),
-        request(STS_POD, "create", "10:05:00.100", code=201, uid=uid(3), version="9", user=sts),
+        request(
+            STS_POD, "create", "10:05:00.100", code=201, uid=uid(3), version="9", user=sts, agent=MANAGER
+        ),
         change(STS_POD, "Added", "10:05:00", uid=uid(3), version="9", owners=owners),
     ]
     assert causes(STS, *before) == {"db-0 create": f"db create: {PARENT}"}
@@ -257,19 +272,23 @@ def test_what_takes_the_place_of_a_deleted_life_stands_under_its_deletion() -> N
     assert tag(delete.children[1].label, SHOWN_BECAUSE) == FORMER
 
 
-def test_a_deletion_long_ago_explains_no_creation() -> None:
+def test_a_deletion_long_ago_explains_no_creation_and_what_is_longer_ago_does_not_either() -> None:
     later = request(
         OTHER, "create", "10:30:00.000", code=201, uid=uid(4), version="30", user=RS_CONTROLLER, agent=MANAGER
     )
     added = change(OTHER, "Added", "10:30:00", uid=uid(4), version="30", owners=(owner(RS, uid(2)),))
     gone = request(POD, "delete", "10:20:00.000", uid=uid(3))
-    assert causes(D, *ROLLOUT, gone, later, added)["web-1-b create"] == f"web-1 create: {PARENT}"
+    assert "web-1-b create" not in causes(D, *ROLLOUT, gone, later, added)
+    assert causes(D, *ROLLOUT, later, added)["web-1-b create"] == f"web-1 create: {PARENT}"
 
 
 def test_what_is_too_long_after_is_told_where_it_happened() -> None:
+    soon = event(POD, "Pulled", "10:00:40", uid=uid(3))
     late = event(POD, "BackOff", "10:10:00", uid=uid(3), type="Warning")
-    assert "web-1-a BackOff" in causes(D, *ROLLOUT, late)
-    assert "web-1-a BackOff" not in causes(D, *ROLLOUT, late, within=Duration.read("5m"))
+    found = causes(D, *ROLLOUT, soon, late)
+    assert "web-1-a Pulled" in found
+    assert "web-1-a BackOff" not in found
+    assert "web-1-a Pulled" not in causes(D, *ROLLOUT, soon, within=Duration.read("30s"))
 
 
 def test_a_collection_that_was_being_deleted_explains_what_went_with_it() -> None:
@@ -283,6 +302,48 @@ def test_a_collection_that_was_being_deleted_explains_what_went_with_it() -> Non
     assert found == {"web-1-a v9": f" deletecollection: {COLLECTION}"}
 
 
+def test_a_collection_explains_what_nobody_asked_for_better_than_the_creation_of_its_parent() -> None:
+    """The Pods of a ReplicaSet made a few seconds ago, when their namespace is deleted."""
+    going = ("+ metadata.deletionTimestamp = 2026-11-21T10:00:07Z",)
+    emptied = request(
+        key("pods", ""), "deletecollection", "10:00:06.149", user=SPACE_CONTROLLER, agent=MANAGER
+    )
+    asked = request(key("namespaces", "default"), "delete", "10:00:02.000", uid=uid(9), version="20")
+    found = causes(
+        D,
+        *ROLLOUT,
+        asked,
+        emptied,
+        change(POD, "Modified", "10:00:06", uid=uid(3), old="3", version="30", words=going),
+    )
+    assert found["web-1-a v30"] == f" deletecollection: {COLLECTION}"
+    assert found[" deletecollection"] == f"default delete: {SPACE}"
+
+
+def test_a_deleted_namespace_is_no_wish_on_what_is_in_it() -> None:
+    emptied = request(
+        key("pods", ""), "deletecollection", "10:00:06.149", user=SPACE_CONTROLLER, agent=MANAGER
+    )
+    found = causes(
+        D,
+        *ROLLOUT,
+        request(key("namespaces", "default"), "delete", "10:00:02.000", uid=uid(9), version="20"),
+        emptied,
+        change(POD, "Deleted", "10:00:06", uid=uid(3), old="3", version="31"),
+        request(
+            D,
+            "update",
+            "10:00:06.500",
+            uid=uid(1),
+            version="40",
+            subresource="status",
+            user=CONTROLLER,
+            agent=MANAGER,
+        ),
+    )
+    assert found["web update status"] == f"web create: {OWN}"
+
+
 def test_what_the_garbage_collector_takes_went_because_of_its_owner() -> None:
     found = causes(
         D,
@@ -293,6 +354,36 @@ def test_what_the_garbage_collector_takes_went_because_of_its_owner() -> None:
         change(RS, "Deleted", "10:03:00", uid=uid(2), old="2", version="41"),
     )
     assert found["web-1 delete"] == f"web delete: {PARENT}"
+
+
+def test_what_a_controller_notes_at_an_object_follows_from_the_newer_wish_on_its_parent() -> None:
+    """A rollback to an old ReplicaSet first writes its new revision there."""
+    noted = ("metadata.annotations['deployment.kubernetes.io/revision'] 1 → 3",)
+    found = causes(
+        D,
+        *ROLLOUT,
+        request(D, "patch", "10:05:00.000", uid=uid(1), version="50"),
+        change(
+            D, "Modified", "10:05:00", uid=uid(1), old="1", version="50", words=("spec.template.x a → b",)
+        ),
+        request(RS, "update", "10:05:00.100", uid=uid(2), version="51", user=CONTROLLER, agent=MANAGER),
+        change(RS, "Modified", "10:05:00", uid=uid(2), old="2", version="51", words=noted),
+        request(
+            RS,
+            "update",
+            "10:05:00.200",
+            uid=uid(2),
+            version="52",
+            user=RS_CONTROLLER,
+            agent=MANAGER,
+            subresource="status",
+        ),
+        change(
+            RS, "Modified", "10:05:00", uid=uid(2), old="51", version="52", words=("status.replicas 1 → 2",)
+        ),
+    )
+    assert found["web-1 update"] == f"web patch: {PARENT}"
+    assert "web-1 update status" not in found  # its own last wish is five minutes ago
 
 
 def test_requests_that_failed_are_no_causes_but_have_one() -> None:
@@ -333,3 +424,175 @@ def test_it_is_done_once_and_in_any_order_of_arrival() -> None:
     for seed in range(5):
         random.Random(seed).shuffle(spans)
         assert nest_causes(story_of(D, spans)) == once
+
+
+NODE_CONTROLLER = "system:serviceaccount:kube-system:node-controller"
+FLEET = "system:serviceaccount:fleet:spreader"
+
+
+@pytest.mark.parametrize(
+    ("clock", "user", "agent"),
+    [
+        ("10:50:00.000", "system:serviceaccount:ci:deployer", "kubectl/v1.36"),
+        ("10:00:20.000", "system:serviceaccount:ci:deployer", "Helm/3.18.2"),
+        ("10:00:20.000", NODE_CONTROLLER, MANAGER),
+        ("10:50:00.000", "system:serviceaccount:kube-system:pod-garbage-collector", MANAGER),
+        ("10:00:20.000", "system:serviceaccount:kube-system:descheduler", "descheduler/v0.34"),
+        ("10:00:20.000", "chaos", "monkey/1"),
+    ],
+)
+def test_who_does_not_act_for_the_parent_deletes_for_reasons_of_his_own(
+    clock: str, user: str, agent: str
+) -> None:
+    gone = request(POD, "delete", clock, uid=uid(3), version="20", user=user, agent=agent)
+    assert "web-1-a delete" not in causes(D, *ROLLOUT, gone)
+
+
+def test_who_made_an_object_for_its_parent_acts_for_that_but_nobody_else_does() -> None:
+    member = key("widgets", "it")
+    made = (owner(D, uid(1)),)
+    wished = change(D, "Modified", "10:02:00", uid=uid(1), old="1", version="9", words=("spec.x a → b",))
+    seen: list[Observation] = [
+        *ROLLOUT[:2],
+        request(
+            member,
+            "create",
+            "10:00:01.000",
+            code=201,
+            uid=uid(5),
+            version="5",
+            user="fleet",
+            agent="spread/1",
+        ),
+        change(member, "Added", "10:00:01", uid=uid(5), version="5", owners=made),
+        request(D, "patch", "10:02:00.000", uid=uid(1), version="9"),
+        wished,
+        request(member, "patch", "10:02:01.000", uid=uid(5), version="10", user="fleet", agent="spread/1"),
+        request(member, "update", "10:02:02.000", uid=uid(5), version="11", user="else", agent="other/1"),
+        request(member, "delete", "10:05:00.000", uid=uid(5), user="fleet", agent="spread/1"),
+    ]
+    assert causes(D, *seen) == {"it create": f"web create: {PARENT}", "it patch": f"web patch: {PARENT}"}
+
+
+def test_a_program_that_wrote_the_parent_itself_follows_nobody() -> None:
+    mine = {"user": "ci", "agent": "deploy/1"}
+    made = (owner(D, uid(1)),)
+    found = causes(
+        D,
+        request(D, "create", "10:00:00.000", code=201, uid=uid(1), version="1", **mine),  # type: ignore[arg-type]
+        request(RS, "create", "10:00:01.000", code=201, uid=uid(2), version="2", **mine),  # type: ignore[arg-type]
+        change(RS, "Added", "10:00:01", uid=uid(2), version="2", owners=made),
+    )
+    assert found == {}
+
+
+def test_a_status_follows_from_the_news_of_what_is_below() -> None:
+    """Bob deletes a Pod long after alice's rollout: what is counted then has nothing to do with her."""
+
+    def status(of: ObjectKey, clock: str, version: str, user: str, number: int) -> list[Observation]:
+        told = ("status.readyReplicas 1 → 0",)
+        return [
+            request(
+                of,
+                "update",
+                clock,
+                uid=uid(number),
+                version=version,
+                subresource="status",
+                user=user,
+                agent=MANAGER,
+            ),
+            change(of, "Modified", clock[:8], uid=uid(number), old="1", version=version, words=told),
+        ]
+
+    found = causes(
+        D,
+        *ROLLOUT,
+        request(POD, "delete", "10:40:00.100", uid=uid(3), version="10", user="bob"),
+        *status(RS, "10:40:00.200", "11", RS_CONTROLLER, 2),
+        *status(D, "10:40:00.300", "12", CONTROLLER, 1),
+        *status(D, "10:50:00.300", "13", CONTROLLER, 1),
+    )
+    assert found["web-1 update status"] == f"web-1-a delete: {BELOW}"
+    assert found["web update status"] == f"web-1 update status: {BELOW}"
+    assert sum(1 for name in found if name.startswith("web update")) == 1
+
+
+def test_a_pod_that_has_finished_dying_is_not_what_a_new_one_takes_the_place_of() -> None:
+    new = key("pods", "web-1-new")
+    going = ("+ metadata.deletionTimestamp = 2026-11-21T10:01:30Z",)
+    more = ("spec.replicas 0 → 1",)
+    found = causes(
+        D,
+        *ROLLOUT,
+        request(POD, "delete", "10:01:00.100", uid=uid(3), version="10", user=RS_CONTROLLER, agent=MANAGER),
+        change(POD, "Modified", "10:01:00", uid=uid(3), old="3", version="10", words=going),
+        request(RS, "update", "10:01:20.000", uid=uid(2), version="11", user=CONTROLLER, agent=MANAGER),
+        change(RS, "Modified", "10:01:20", uid=uid(2), old="2", version="11", words=more),
+        request(POD, "delete", "10:01:20.050", uid=uid(3), user="system:node:n1", agent="kubelet"),
+        change(POD, "Deleted", "10:01:20", uid=uid(3), old="10", version="12"),
+        request(new, "create", "10:01:20.090", code=201, uid=uid(8), user=RS_CONTROLLER, agent=MANAGER),
+        change(new, "Added", "10:01:20", uid=uid(8), version="13", owners=(owner(RS, uid(2)),)),
+    )
+    assert found["web-1-new create"] == f"web-1 update: {PARENT}"
+
+
+def test_collections_emptied_in_one_second_explain_each_what_was_in_it() -> None:
+    def emptied(resource: str, clock: str) -> Observation:
+        user = SPACE_CONTROLLER
+        return request(key(resource, ""), "deletecollection", clock, user=user, agent=MANAGER, took=0.05)
+
+    found = causes(
+        D,
+        *ROLLOUT,
+        request(key("namespaces", "default"), "delete", "10:02:00.000", uid=uid(50), version="40"),
+        request(key("namespaces", "other"), "delete", "10:02:01.000", uid=uid(51), version="41"),
+        emptied("pods", "10:02:05.100"),
+        change(POD, "Deleted", "10:02:05", uid=uid(3), old="3", version="42"),
+        emptied("replicasets", "10:02:05.300"),
+        change(RS, "Deleted", "10:02:05", uid=uid(2), old="2", version="43"),
+        emptied("deployments", "10:02:05.500"),
+        change(D, "Deleted", "10:02:05", uid=uid(1), old="1", version="44"),
+    )
+    ends = {"web-1-a v42", "web-1 v43", "web v44"}
+    assert {name: found.get(name) for name in ends} == dict.fromkeys(ends, f" deletecollection: {COLLECTION}")
+    assert found[" deletecollection"] == f"default delete: {SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("made", "patched"), [("10:00:00.100", "10:19:59.950"), ("09:59:58.500", "10:19:58.600")]
+)
+def test_another_cluster_has_another_clock(made: str, patched: str) -> None:
+    east = D._replace(cluster="east")
+    wished = ("spec.image a → b",)
+    found = causes(
+        D,
+        *ROLLOUT[:2],
+        related(D, to(east, "Child", "FederatedTo")),
+        request(D, "patch", "10:20:00.000", uid=uid(1), version="5", user="bob"),
+        change(D, "Modified", "10:20:00", uid=uid(1), old="1", version="5", words=wished),
+        request(east, "create", made, code=201, uid=uid(9), version="1", user=FLEET, agent="fleet"),
+        change(east, "Added", made[:8], uid=uid(9), version="1"),
+        request(east, "patch", patched, uid=uid(9), version="8", user=FLEET, agent="fleet"),
+        change(east, "Modified", patched[:8], uid=uid(9), old="1", version="8", words=wished),
+    )
+    assert found == {"web create": f"web create: {PARENT}", "web patch": f"web patch: {PARENT}"}
+
+
+@pytest.mark.parametrize(
+    ("of", "words", "manager", "hand"),
+    [
+        (D, "+ spec.template.spec.nodeName = n1", "kubectl-edit", "person"),
+        (key("widgets", "w"), "+ spec.nodeName = n1", "external-attacher", "controller"),
+        (D, "spec.replicas 1 → 2", "Terraform", "person"),
+        (POD, "+ spec.nodeName = n1", "", "scheduler"),
+    ],
+)
+def test_a_hand_is_told_by_its_manager_and_by_what_only_it_does(
+    of: ObjectKey, words: str, manager: str, hand: str
+) -> None:
+    seen = change(
+        of, "Modified", "10:00:05", uid=uid(1), old="1", version="2", manager=manager, words=(words,)
+    )
+    (fact,) = [fact_of(span) for span in weave(seen) if span.source == "change"]
+    assert hand_of(fact) == hand

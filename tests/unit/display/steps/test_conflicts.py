@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from kubeweft.model.observations import Request
+import pytest
+
+from kubeweft.display.made import SHOWN_REPLACED, tag
+from kubeweft.display.pens import Pen
+from kubeweft.display.wording import word_fact
+from kubeweft.model.observations import Observation, Request
 from memory_reader import story_of
-from span_builders import at, key, request, weave
+from span_builders import at, change, key, request, uid, weave
 
 IT = key("configmaps", "it")
 
@@ -43,3 +48,39 @@ def test_other_failures_are_no_conflicts() -> None:
 def test_beside_a_storm_a_single_conflict_stays_single() -> None:
     facts = story_of(IT, weave(*[conflict(f"10:00:0{n}.000", base="67"[n > 0]) for n in range(3)])).root.facts
     assert [(len(f.children), f.folds) for f in facts] == [(0, ""), (1, "conflicts")]
+
+
+WRITTEN = (
+    request(IT, "update", "10:00:00.500", user="jane", uid=uid(1), version="8"),
+    change(IT, "Modified", "10:00:00", uid=uid(1), old="7", version="8"),
+)
+
+
+def test_a_conflict_says_which_write_replaced_the_version() -> None:
+    root = story_of(IT, weave(*WRITTEN, conflict("10:00:01.0"), conflict("10:00:02.0", user="you"))).root
+    storm = root.facts[1]
+    assert tag(storm.label, SHOWN_REPLACED) == "update by jane (kubectl)"
+    assert [line.plain for line in word_fact(storm, root, Pen()).details] == [
+        "version 7 had been replaced: update by jane (kubectl)",
+        "1 by me, 1 by you",
+    ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        change(IT, "Modified", "10:00:00", uid=uid(1), old="6", version="7", manager="jane"),
+        change(IT, "Modified", "10:00:00", uid=uid(1), old="7", version="8"),
+        request(IT, "update", "10:00:00.500", user="jane", uid=uid(1), version="8"),
+    ],
+    ids=["another version", "nobody knows who", "nobody knows which version"],
+)
+def test_where_that_is_not_known_it_says_nothing(written: Observation) -> None:
+    (*_, fact) = story_of(IT, weave(written, conflict("10:00:01.0"))).root.facts
+    assert tag(fact.label, SHOWN_REPLACED) == ""
+
+
+def test_without_the_request_the_field_manager_tells() -> None:
+    seen = change(IT, "Modified", "10:00:00", uid=uid(1), old="7", version="8", manager="helm")
+    (*_, fact) = story_of(IT, weave(seen, conflict("10:00:01.0"))).root.facts
+    assert tag(fact.label, SHOWN_REPLACED) == "changed by helm"

@@ -200,3 +200,21 @@ def test_groups_enclose_their_facts_and_a_second_time_changes_nothing() -> None:
                 assert fact.start == min(child.start for child in fact.children)
                 assert fact.end == max(child.end for child in fact.children)
                 assert fact.number(GROUP_OBJECTS) >= 1
+
+
+def test_each_cluster_has_controllers_of_its_own_but_people_are_the_same() -> None:
+    here = key("deployments", "web")
+    there = here._replace(cluster="east")
+    account = "system:serviceaccount:kube-system:deployment-controller"
+    spans = weave(
+        related(here, to(there, "Child", "FederatedTo")),
+        request(here, "patch", "10:00:00.000", uid=uid(1), user=account, agent="kube-controller-manager/v1"),
+        request(there, "patch", "10:00:01.000", uid=uid(9), user=account, agent="kube-controller-manager/v1"),
+        request(here, "patch", "10:00:02.000", uid=uid(1), user="alice"),
+        request(there, "patch", "10:00:03.000", uid=uid(9), user="alice"),
+    )
+    groups = group(flatten(story_of(here, spans)), by=["actor"], smallest=1).root.facts
+    told = {fact.text(GROUP_VALUE): len(fact.children) for fact in groups}
+    name = f"{account} (kube-controller-manager)"
+    assert told == {name: 1, f"[east] {name}": 1, "alice (kubectl)": 2}
+    assert len({fact.span.span_id for fact in groups}) == 3

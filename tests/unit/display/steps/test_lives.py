@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+
+from kubeweft.display.text import write_tree
+from kubeweft.display.trees import facts_of
+from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.spans import Span
 from memory_reader import story_of
 from span_builders import at, change, event, key, request, uid, weave
@@ -33,6 +40,15 @@ def test_each_life_has_its_own_times_and_facts() -> None:
     ]
     told = [[f.span.name for f in root.facts if f.life == number] for number in (0, 1)]
     assert told == [["create", "Killing", "delete", "delete"], ["create", "Pulled", "get"]]
+
+
+def test_what_stands_under_a_fact_is_of_the_same_life() -> None:
+    """A view may take it out again: the creation of the second life is no change of the first."""
+    facts = story_of(POD, recreated()).root.facts
+    assert {child.life for fact in facts if fact.life == 1 for child in fact.children} == {1}
+    grouped = story_of(POD, recreated(), view=builtin_views().view("grouping")).root.facts
+    apart = [[fact.span.name for fact in facts_of(life.children)] for life in grouped]
+    assert apart[1][:4] == ["audit", "create", "get", "changes"]
 
 
 def test_facts_stand_life_by_life() -> None:
@@ -92,3 +108,25 @@ def test_an_event_without_uid_in_the_second_of_a_creation_belongs_to_the_new_lif
     precise = [span for span in recreated() if span.name != "Pulled"]
     root = story_of(POD, [*precise, *nameless]).root
     assert [fact.life for fact in root.facts if fact.span.name == "SuccessfulCreate"] == [1]
+
+
+def test_a_creation_without_uid_in_the_second_before_belongs_to_the_life_that_it_began() -> None:
+    spans = weave(
+        request(POD, "create", "10:00:00.100", code=201, uid=uid(1), version="1"),
+        change(POD, "Added", "10:00:00", uid=uid(1), version="1"),
+        change(POD, "Deleted", "10:00:30", uid=uid(1), old="1", version="2"),
+        request(POD, "create", "10:00:30.990", code=201),
+        change(POD, "Added", "10:00:31", uid=uid(2), version="3"),
+    )
+    facts = story_of(POD, spans).root.facts
+    assert [fact.life for fact in facts if fact.span.name == "create"] == [0, 1]
+
+
+def test_a_life_that_ended_before_the_time_asked_for_is_no_line() -> None:
+    root = story_of(POD, recreated(), since=at("10:01:45.000"), view=builtin_views().view("tracing")).root
+    assert len(root.lives) == 2
+    assert [group.life for group in root.facts] == [1]
+    out = io.StringIO()
+    write_tree(story_of(POD, recreated(), since=at("10:01:45.000")), Console(file=out, width=140))
+    assert "life 2" in out.getvalue()
+    assert "life 1" not in out.getvalue()

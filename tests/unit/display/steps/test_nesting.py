@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -221,3 +222,129 @@ def test_one_deletion_has_one_request_the_earliest() -> None:
         change(IT, "Deleted", "10:00:05", uid=ME, old="6", version="9"),
     )
     assert {f.text("audit-id"): len(f.children) for f in (first, second)} == {"later": 0, "earlier": 1}
+
+
+def test_bindings_of_two_lives_in_one_second_join_each_its_own_change() -> None:
+    """A recorded StatefulSet did that: which of the two changes came first is told by their versions alone."""
+    node = ("+ spec.nodeName = node-1",)
+    found = facts(
+        POD,
+        request(POD, "create", "10:00:05.332", code=201, subresource="binding"),
+        change(POD, "Modified", "10:00:05", uid=uid(1), old="272", version="273", words=node),
+        request(POD, "create", "10:00:05.459", code=201, subresource="binding"),
+        change(POD, "Modified", "10:00:05", uid=uid(2), old="289", version="292", words=node),
+    )
+    assert versions(found) == [["273"], ["292"]]
+
+
+def test_a_binding_at_the_end_of_a_second_joins_the_change_of_that_second() -> None:
+    node = ("+ spec.nodeName = node-1",)
+    found = facts(
+        POD,
+        request(POD, "create", "10:00:05.950", code=201, subresource="binding"),
+        change(POD, "Modified", "10:00:05", uid=uid(1), old="272", version="273", words=node),
+        change(POD, "Modified", "10:00:06", uid=uid(2), old="289", version="292", words=node),
+    )
+    (binding,) = [f for f in found if f.span.source == "request"]
+    assert versions([binding]) == [["273"]]
+
+
+def test_an_eviction_made_the_condition_and_the_deletion_but_not_the_end_of_its_grace_period() -> None:
+    grace = "metadata.deletionTimestamp 2026-11-21T10:00:06Z → 2026-11-21T10:00:05Z"
+    found = facts(
+        POD,
+        request(POD, "create", "10:00:05.521", code=201, subresource="eviction"),
+        change(
+            POD,
+            "Modified",
+            "10:00:05",
+            uid=ME,
+            old="281",
+            version="297",
+            words=("+ status.conditions[DisruptionTarget] = {6 fields}",),
+        ),
+        change(
+            POD,
+            "Modified",
+            "10:00:05",
+            uid=ME,
+            old="297",
+            version="298",
+            words=("+ metadata.deletionTimestamp = 2026-11-21T10:00:06Z",),
+        ),
+        change(
+            POD,
+            "Modified",
+            "10:00:05",
+            uid=ME,
+            old="298",
+            version="299",
+            words=("metadata.deletionGracePeriodSeconds 1 → 0", grace),
+        ),
+        request(POD, "delete", "10:00:05.537", uid=ME, version="300"),
+        change(POD, "Deleted", "10:00:05", uid=ME, old="299", version="300"),
+    )
+    assert versions(found) == [["297", "298"], ["299", "300"]]
+
+
+def test_another_condition_before_an_eviction_is_not_its_work() -> None:
+    found = facts(
+        POD,
+        change(
+            POD, "Modified", "10:00:05", uid=ME, old="1", version="2", words=("+ status.phase = Running",)
+        ),
+        request(POD, "create", "10:00:05.521", code=201, subresource="eviction"),
+        change(
+            POD,
+            "Modified",
+            "10:00:05",
+            uid=ME,
+            old="2",
+            version="3",
+            words=("+ metadata.deletionTimestamp = 2026-11-21T10:00:06Z",),
+        ),
+    )
+    assert versions([f for f in found if f.span.source == "request"]) == [["3"]]
+
+
+REMOVED = change(IT, "Deleted", "10:00:05", uid=ME, old="329", version="330")
+
+
+def test_who_takes_the_last_finalizer_away_removes_the_object() -> None:
+    """The answer is the object at the version that it had, as a recorded Namespace shows."""
+    asked = request(IT, "update", "10:00:05.424", uid=ME, version="329", base="329")
+    (found,) = facts(IT, asked, REMOVED)
+    assert [child.span.name for child in found.children] == ["deleted"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(IT, "update", "10:00:05.424", uid=ME, version="328", base="328"),
+        request(IT, "update", "10:00:05.424", uid=uid(2), version="329", base="329"),
+        request(IT, "update", "10:00:05.424", uid=ME, version="329", base="329", code=409),
+        request(IT, "update", "09:59:05.424", uid=ME, version="329", base="329"),
+        request(IT, "get", "10:00:05.424", uid=ME, version="329"),
+    ],
+    ids=["another version", "another object", "refused", "long before", "reading"],
+)
+def test_who_did_not_remove_it(other: Observation) -> None:
+    assert len(facts(IT, other, REMOVED)) == 2
+
+
+def test_who_made_the_last_version_has_not_also_removed_the_object() -> None:
+    found = facts(
+        IT,
+        request(IT, "patch", "10:00:05.424", uid=ME, version="329"),
+        change(IT, "Modified", "10:00:05", uid=ME, old="328", version="329"),
+        REMOVED,
+    )
+    assert [[child.span.name for child in fact.children] for fact in found] == [["changed"], []]
+
+
+def versions(found: Iterable[Fact]) -> list[list[str]]:
+    """The versions under each request, in order."""
+    return [
+        [str(child.span.attributes["kubeweft.object.resource_version"]) for child in fact.children]
+        for fact in found
+    ]

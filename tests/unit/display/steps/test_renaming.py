@@ -71,7 +71,7 @@ def names(template: str) -> list[str]:
         ("{reporter}{manager}", ["", "", "", "deployment-controller", ""]),
         (
             "{actor}",
-            ["", "kube-system/deployment-controller", "alice", "kube-system/deployment-controller", ""],
+            ["", "deployment-controller", "alice", "deployment-controller", ""],
         ),
         ("it's {{{verb}}}", ["", "it's {update}", "it's {delete}", "", ""]),
         ("the same", ["the same"] * 5),

@@ -116,9 +116,9 @@ def test_actors_have_a_colour_of_their_own(rollout: list[Span]) -> None:
     services = {fact.text(GROUP_VALUE): fact.label.service for fact in tree.root.facts}
     assert services == {
         "kubernetes-admin (kubectl)": "kubernetes-admin",
-        "system:serviceaccount:kube-system:deployment-controller (kube-controller-manager)": "kube-system/deployment-controller",
-        "system:serviceaccount:kube-system:replicaset-controller (kube-controller-manager)": "kube-system/replicaset-controller",
-        "system:kube-scheduler (kube-scheduler)": "system:kube-scheduler",
+        "system:serviceaccount:kube-system:deployment-controller (kube-controller-manager)": "deployment-controller",
+        "system:serviceaccount:kube-system:replicaset-controller (kube-controller-manager)": "replicaset-controller",
+        "system:kube-scheduler (kube-scheduler)": "kube-scheduler",
         "reporter kubelet": "kubelet",
         "field manager kube-controller-manager": "kube-controller-manager",
         "not known who": "unknown",

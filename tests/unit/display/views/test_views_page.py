@@ -81,8 +81,8 @@ def test_placeholders() -> None:
 
 
 def test_attributes_that_only_shown_spans_have() -> None:
-    told = re.findall(r"^\| `(kubeweft\.(?:group|shown)\.[a-z]+)` \|", PAGE, re.MULTILINE)
-    known = [value for name, value in vars(made).items() if name.startswith(("GROUP_", "SHOWN_"))]
+    told = re.findall(r"^\| `(kubeweft\.(?:group|shown|left)\.[a-z_]+)` \|", PAGE, re.MULTILINE)
+    known = [value for name, value in vars(made).items() if name.startswith(("GROUP_", "SHOWN_", "LEFT_"))]
     assert told == known
 
 

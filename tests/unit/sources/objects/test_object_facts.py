@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
 from kubeweft.model.errors import BadInput
 from kubeweft.model.observations import FieldManager
 from kubeweft.model.references import OwnerReference
-from kubeweft.sources.objects.facts import Facts, acting_managers, owners_in, read_object, uid_in
+from kubeweft.sources.objects.acting import Entry, acting_managers
+from kubeweft.sources.objects.facts import Facts, owners_in, read_object, uid_in
 from watched_objects import DAY, DEPLOYMENTS, SECRETS, UID, at, managed, nested, owner, tree, watched
 
 
@@ -204,21 +206,35 @@ def test_owners_are_found_again_in_a_body() -> None:
     assert owners_in(body) == ("default", "demo", facts.owners)
 
 
-KUBECTL = FieldManager("kubectl", "Apply", "", at("10:00:09"))
-CONTROLLER = FieldManager("controller", "Update", "status", at("10:00:09"))
-OLDER = FieldManager("helm", "Update", "", at("10:00:01"))
+KUBECTL = Entry("kubectl", "Apply", "", at("10:00:09"), msgspec.Raw())
+CONTROLLER = Entry("controller", "Update", "status", at("10:00:09"), msgspec.Raw())
+OLDER = Entry("helm", "Update", "", at("10:00:01"), msgspec.Raw())
+
+
+def named(entry: Entry) -> tuple[FieldManager, ...]:
+    return (FieldManager(entry.manager, entry.operation, entry.subresource, entry.time),)
 
 
 def test_only_the_newest_writers_can_have_made_a_change() -> None:
-    assert acting_managers((OLDER, KUBECTL), in_status=False) == (KUBECTL,)
-    assert acting_managers((OLDER, CONTROLLER), in_status=True) == (CONTROLLER,)
+    assert acting_managers((OLDER, KUBECTL), in_status=False) == named(KUBECTL)
+    assert acting_managers((OLDER, CONTROLLER), in_status=True) == named(CONTROLLER)
 
 
 def test_of_two_in_one_second_the_part_that_changed_decides() -> None:
-    assert acting_managers((OLDER, KUBECTL, CONTROLLER), in_status=True) == (CONTROLLER,)
-    assert acting_managers((OLDER, KUBECTL, CONTROLLER), in_status=False) == (KUBECTL,)
+    assert acting_managers((OLDER, KUBECTL, CONTROLLER), in_status=True) == named(CONTROLLER)
+    assert acting_managers((OLDER, KUBECTL, CONTROLLER), in_status=False) == named(KUBECTL)
 
 
 def test_a_writer_whose_part_does_not_fit_is_better_than_none() -> None:
-    assert acting_managers((OLDER, KUBECTL), in_status=True) == (KUBECTL,)
+    assert acting_managers((OLDER, KUBECTL), in_status=True) == named(KUBECTL)
     assert acting_managers((), in_status=True) == ()
+
+
+def test_an_entry_of_another_version_of_the_api_does_not_tell_what_it_owns() -> None:
+    entries = [
+        {"manager": "a", "apiVersion": "apps/v1", "fieldsV1": {"f:spec": {}}},
+        {"manager": "b", "apiVersion": "apps/v1beta1", "fieldsV1": {"f:spec": {}}},
+        {"manager": "c", "apiVersion": "apps/v1"},
+    ]
+    facts, _ = read_object(orjson.dumps(tree(1, metadata={"managedFields": entries})), DEPLOYMENTS)
+    assert [bytes(entry.fields) for entry in facts.managers] == [b'{"f:spec":{}}', b"", b""]

@@ -35,6 +35,8 @@ AnswersFor = Callable[[str | None], Awaitable[QueryAnswers]]
 
 ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple)
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_ORIGIN = re.compile(r"\*|https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 _LARGEST_BODY = 1024  # bytes; nothing here reads one
 
 
@@ -65,7 +67,8 @@ def build_application(
     where it does not listen on the loopback alone), ``allow_origins`` pages of other servers that may read answers.
     """
     _check(base_path, trace_page)
-    guard = Guard(hosts=allow_hosts, origins=tuple(allow_origins))
+    _check_names(allow_hosts or (), allow_origins)
+    guard = Guard(hosts=allow_hosts, origins=tuple([origin.lower() for origin in allow_origins]))
     workshop = Workshop(limits or WorkLimits())
     routes = (
         *old_routes(workshop, now),
@@ -97,6 +100,18 @@ def _check(base_path: str, trace_page: str) -> None:
         )
     if trace_page and TRACE_ID not in trace_page:
         raise UserError(f"the address of a trace's page, '{trace_page}', has to hold {TRACE_ID}")
+
+
+def _check_names(hosts: Collection[str], origins: Sequence[str]) -> None:
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise UserError(f"'{host}' is no name of a host: write traces.example, without scheme and port")
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise UserError(
+                f"'{origin}' is no origin: write https://grafana.example or http://localhost:3000, nothing after it, or *"
+                " for all"
+            )
 
 
 def _own_routes(routes: tuple[Route, ...], base_path: str) -> tuple[Route, ...]:

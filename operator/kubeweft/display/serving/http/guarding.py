@@ -37,7 +37,8 @@ class Guard:
         if self.hosts is None or host is None or is_known_host(host, self.hosts):
             return
         raise web.HTTPForbidden(
-            text=f"this server is not known as {_name_of(host)!r}: use its IP address, or localhost on its own machine"
+            text=f"this server is not known as {_name_of(host)!r}: use its IP address, or localhost on its own machine, or"
+            f" start it with --allow-host NAME ('kubeweft run': --serve-allow-host) if that is a name of it"
         )
 
     def origin_of(self, request: web.Request) -> str:

@@ -25,11 +25,14 @@ from kubeweft.display.trees import FOREVER
 from kubeweft.model.errors import BadInput
 
 NOT_FOUND = "trace not found"  # Jaeger's words
+MOST_IDS = 20  # traces opened by one request
 ERRORS = (
     Answer(status=400, means="A parameter cannot be read.", schema=reference("StructuredError")),
+    Answer(status=500, means="The server failed; its log says why.", schema=reference("StructuredError")),
     Answer(
         status=503, means="Too many questions at a time; come again.", schema=reference("StructuredError")
     ),
+    Answer(status=504, means="It took too long: ask for less.", schema=reference("StructuredError")),
 )
 
 
@@ -147,6 +150,8 @@ class _OldDialect:
     async def traces(self, asked: Asked) -> web.StreamResponse:
         answers = asked.answers
         if asked["traceID"]:
+            if len(set(asked["traceID"])) > MOST_IDS:
+                raise BadInput(f"too many 'traceID': ask for at most {MOST_IDS} traces at once")
             return await self._stream(asked, functools.partial(_opened, answers, asked))
         question = self._question(asked)
         pretty = bool(asked["prettyPrint"])

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kubeweft.display.answering import DisplayedSpan
-from kubeweft.display.left_out_wording import words_of
+from kubeweft.display.left_out_wording import hint_in_viewers, words_of
 from kubeweft.display.trees import Tree
 from kubeweft.otlp.attributes import clean_text
 
@@ -39,7 +39,7 @@ def dump(value: Any, *, pretty: bool = False) -> bytes:
 
 def warnings_of(tree: Tree) -> list[str]:
     """What was left out of a tree, in words."""
-    return [f"{words_of(cut)}: {cut.hint}" for cut in tree.truncated]
+    return [f"{words_of(cut)}: {hint_in_viewers(cut.hint)}" for cut in tree.truncated]
 
 
 def _cleaned(value: Any) -> Any:

@@ -31,8 +31,10 @@ DURATION_UNITS = {
 }
 MICROSECONDS_BEGIN = 10**14  # as microseconds this is March 1973, as milliseconds the year 5138
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_DURATION_PART = re.compile(r"([0-9]{1,19}(?:\.[0-9]{0,19})?|\.[0-9]{1,19})(ns|us|µs|μs|ms|s|m|h|d|w)")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_EPOCH = re.compile(r"1970-01-01[Tt ]00:00:00(\.0+)?([Zz]|[+-]00:00)")
+_RFC3339 = re.compile(r"[0-9-]{10}[Tt ][0-9:]{5,8}([.,][0-9]+)?([Zz]|[+-][0-9:]{4,6})")
 _TRACE_ID = re.compile(r"[0-9a-fA-F]{1,32}")
 _OFFSET_AFTER_SPACE = re.compile(r"([T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) (\d{2}:\d{2})$")
 
@@ -43,20 +45,31 @@ def epoch(text: str) -> int:
     Grafana asks for a trace with milliseconds where Jaeger means microseconds; no time of ours can be both.
     """
     number = whole_number(text)
-    return min(number * (MICROSECOND if abs(number) >= MICROSECONDS_BEGIN else MILLISECOND), LAST_MOMENT)
+    return clamped(number * (MICROSECOND if abs(number) >= MICROSECONDS_BEGIN else MILLISECOND))
 
 
 def epoch_milliseconds(text: str) -> int:
     """A time or duration in milliseconds, as nanoseconds."""
-    return min(whole_number(text) * MILLISECOND, LAST_MOMENT)
+    return clamped(whole_number(text) * MILLISECOND)
 
 
 def rfc3339(text: str) -> int:
     """``2026-11-21T10:00:00.123Z`` as nanoseconds; Grafana sends the ``+`` of an offset raw, so it arrives as a space."""
-    time = parse_timestamp(with_offset(text))
-    if not time:
+    written = with_offset(text)
+    time = parse_timestamp(written) if _RFC3339.fullmatch(written) else 0
+    if not time and not _EPOCH.fullmatch(written):  # 0 says that it cannot be read, too
         raise BadInput("this is no RFC 3339 time such as 2026-11-21T10:00:00Z")
-    return time
+    return clamped(time)
+
+
+def unset_or_rfc3339(text: str) -> int | None:
+    """The same; None for the year 1, which Go writes where no time is set."""
+    return None if text.startswith("0001-") else rfc3339(text)
+
+
+def clamped(time: int) -> int:
+    """A time that every store can hold: none before the epoch, none after the last moment of 64 bits."""
+    return min(max(time, 0), LAST_MOMENT)
 
 
 def with_offset(text: str) -> str:
@@ -71,7 +84,7 @@ def duration(text: str) -> int:
     if not _DURATION.fullmatch(text):
         raise BadInput("this is no duration such as 1.2s, 100ms or 1h30m")
     parts = _DURATION_PART.findall(text)
-    return min(int(sum(Fraction(number) * DURATION_UNITS[unit] for number, unit in parts)), LAST_MOMENT)
+    return clamped(int(sum(Fraction(number) * DURATION_UNITS[unit] for number, unit in parts)))
 
 
 def lookback(text: str) -> int:

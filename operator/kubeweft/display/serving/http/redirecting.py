@@ -59,6 +59,11 @@ def redirect_route(workshop: Workshop, now: Callable[[], int], *, trace_page: st
                 means="No object fits, or more than one; the text says which there are.",
                 schema=reference("PlainError"),
             ),
+            Answer(status=500, means="The server failed; its log says why.", schema=reference("PlainError")),
+            Answer(
+                status=503, means="Too many questions at a time; come again.", schema=reference("PlainError")
+            ),
+            Answer(status=504, means="It took too long.", schema=reference("PlainError")),
         ),
     )
 
@@ -110,7 +115,7 @@ class _Redirecting:
         if number is not None:
             return number
         try:
-            return times.parse_time(reading.with_offset(text), now=self._now())
+            return reading.clamped(times.parse_time(reading.with_offset(text), now=self._now()))
         except UserError as error:
             raise BadInput(f"malformed parameter '{name}': {error}") from None
 

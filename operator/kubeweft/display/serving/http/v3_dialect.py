@@ -28,7 +28,9 @@ NOT_FOUND = "No traces found"  # Jaeger's words
 ERROR = reference("GatewayError")
 ERRORS = (
     Answer(status=400, means="A parameter cannot be read.", schema=ERROR),
+    Answer(status=500, means="The server failed; its log says why.", schema=ERROR),
     Answer(status=503, means="Too many questions at a time; come again.", schema=ERROR),
+    Answer(status=504, means="It took too long: ask for less.", schema=ERROR),
 )
 NONE = Answer(status=404, means="There is none.", schema=ERROR)
 TRACES = Answer(status=200, means="OTLP, streamed.", schema=reference("TracesData"))

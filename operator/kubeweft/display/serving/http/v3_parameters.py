@@ -32,14 +32,14 @@ SEARCH = (
     Parameter(
         name="query.startTimeMin",
         means="From when; without it, 48 hours before the end.",
-        read=reading.rfc3339,
+        read=reading.unset_or_rfc3339,
         schema=naming.MOMENT,
         aliases=("query.start_time_min",),
     ),
     Parameter(
         name="query.startTimeMax",
         means="Until when; without it, now.",
-        read=reading.rfc3339,
+        read=reading.unset_or_rfc3339,
         schema=naming.MOMENT,
         aliases=("query.start_time_max",),
     ),
@@ -78,12 +78,16 @@ RANGE = (
     Parameter(
         name="startTime",
         means="From when.",
-        read=reading.rfc3339,
+        read=reading.unset_or_rfc3339,
         schema=naming.MOMENT,
         aliases=("start_time",),
     ),
     Parameter(
-        name="endTime", means="Until when.", read=reading.rfc3339, schema=naming.MOMENT, aliases=("end_time",)
+        name="endTime",
+        means="Until when.",
+        read=reading.unset_or_rfc3339,
+        schema=naming.MOMENT,
+        aliases=("end_time",),
     ),
 )
 TRACE = (

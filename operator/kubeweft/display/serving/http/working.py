@@ -28,7 +28,8 @@ class WorkLimits:
     """Streams at a time (each holds a tree), short questions at a time, threads for both; times in seconds.
 
     ``admission`` is how long a request may wait for its turn, ``waiting`` how many may; ``answer`` is how long one
-    piece of an answer may take, ``reader`` how long a client may take nothing of what is written to it.
+    piece of an answer may take, ``reader`` how long a client may take nothing of what is written to it, ``whole`` how
+    long it may take for all of it.
     """
 
     streams: int = 8
@@ -38,6 +39,7 @@ class WorkLimits:
     admission: float = 10.0
     answer: float = 60.0
     reader: float = 60.0
+    whole: float = 300.0
 
 
 class Workshop:

@@ -36,14 +36,15 @@ async def send_stream(
         compress(request, response)
         await response.prepare(request)
         try:
-            await _send(response, first, pieces, patience=workshop.limits.reader)
+            async with asyncio.timeout(workshop.limits.whole):
+                await _send(response, first, pieces, patience=workshop.limits.reader)
         except asyncio.CancelledError:
             raise
         except ConnectionError:
             metrics.BROKEN_OFF.labels(why="gone").inc()
         except TimeoutError:
             metrics.BROKEN_OFF.labels(why="slow").inc()
-            _break_off(request, "the client took nothing for too long")
+            _break_off(request, "the client took nothing for too long, or all of it too slowly")
         except Exception as error:  # noqa: BLE001  the last to see it: whatever failed, half an answer is no answer
             metrics.BROKEN_OFF.labels(why="failed").inc()
             _break_off(request, error)

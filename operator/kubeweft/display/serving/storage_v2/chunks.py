@@ -10,7 +10,6 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
 from kubeweft.display.answering import DisplayedSpan, DisplayedTrace
-from kubeweft.display.serving.stopping import check_stop
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import AttributeValue
 from kubeweft.otlp import wire
@@ -37,7 +36,6 @@ def trace_chunks(trace_id: bytes, spans: Iterable[DisplayedSpan]) -> Iterator[by
         written = _written(trace_id, span)
         if count and (count >= MOST_SPANS or size + len(written) > MOST_BYTES):
             yield _message(members)
-            check_stop()
             members, count, size = {}, 0, 0
         if span.service not in members:
             members[span.service] = []

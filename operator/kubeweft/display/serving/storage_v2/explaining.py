@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from kubeweft.display.answering import DisplayedSpan
+from kubeweft.display.made import LEFT_HINT
 from kubeweft.display.serving.storage_v2.chunks import trace_chunks
 
 # No stored trace has a count of windows, and no displayed one the view 0, so this is the ID of none of them.
@@ -19,5 +20,5 @@ AGAIN: Final = "this trace told why a search could not be answered: search again
 
 def explanation(message: str, *, at: int) -> bytes:
     """A message with the one trace; ``at`` is where it lies on the axis of time (nanoseconds)."""
-    span = DisplayedSpan(TRACE_ID[3:11], b"", SERVICE, message, at, at, {"hint": message}, (), message)
+    span = DisplayedSpan(TRACE_ID[3:11], b"", SERVICE, message, at, at, {LEFT_HINT: message}, (), message)
     return b"".join(trace_chunks(TRACE_ID, [span]))

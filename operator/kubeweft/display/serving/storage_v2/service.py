@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from grpc import aio
 
 from kubeweft.display.answering import Answers, TraceQuestion, TraceSummary
 from kubeweft.display.serving.dependencies import TypeLink
-from kubeweft.display.serving.stopping import Stopped
+from kubeweft.display.serving.stopping import Stopped, check_stop
 from kubeweft.display.serving.storage_v2.chunks import trace_chunks
 from kubeweft.display.serving.storage_v2.explaining import AGAIN, TRACE_ID, explanation
 from kubeweft.display.serving.storage_v2.working import answered, streamed
@@ -34,8 +37,11 @@ ADMISSION = 10.0  # seconds that a stream waits for its turn
 PATIENCE = 60.0  # seconds that a client may read nothing of what is written to it
 USUAL_LIMIT = 100  # Jaeger's own, where a search does not say how many traces it wants
 MOST_IDS = 200  # traces opened by one call
+OUR_FAULT = "the server failed at this question; its log says why"
 SUMMARIES = 50  # in one message
 EPOCH = 0
+
+logger = logging.getLogger(__name__)
 
 
 class StorageAnswers(Answers, Protocol):
@@ -77,7 +83,7 @@ class StorageService:
 
     def handlers(self) -> dict[api.Method, Callable[[api.Message, Call], Any]]:
         """Each method of the protocol and what carries it out."""
-        return {
+        methods = {
             api.GET_SERVICES: self._get_services,
             api.GET_OPERATIONS: self._get_operations,
             api.GET_TRACES: self._get_traces,
@@ -87,6 +93,7 @@ class StorageService:
             api.GET_DEPENDENCIES: self._get_dependencies,
             api.GET_CAPABILITIES: self._get_capabilities,
         }
+        return {method: _discreet(handler) for method, handler in methods.items()}
 
     async def _get_services(self, _: api.Message, call: Call) -> api.Message:
         answers = await self._admitted(call)
@@ -102,17 +109,21 @@ class StorageService:
 
     async def _get_traces(self, request: api.Message, call: Call) -> None:
         answers = await self._admitted(call)
+        wanted = {asked.trace_id: asked for asked in request.query}
+        if len(wanted) > MOST_IDS:
+            many = f"{len(wanted)} traces at once are too many: ask for at most {MOST_IDS}"
+            await call.abort(grpc.StatusCode.INVALID_ARGUMENT, many)
 
         def opened() -> Iterator[bytes]:
-            wanted = {asked.trace_id: asked for asked in request.query[:MOST_IDS]}
             for trace_id, asked in wanted.items():
                 if trace_id == TRACE_ID:
                     yield explanation(AGAIN, at=EPOCH)
                     continue
                 since, until = api.read_time(asked.start_time), api.read_time(asked.end_time)
                 trace = answers.open(trace_id, since=since or 0, until=until or FOREVER)
-                if trace is not None:
-                    yield from trace_chunks(trace.trace_id, trace.spans)
+                for chunk in trace_chunks(trace.trace_id, trace.spans) if trace else ():
+                    yield chunk
+                    check_stop()
 
         await self._written(call, opened)
 
@@ -123,8 +134,8 @@ class StorageService:
         def found() -> Iterator[bytes]:
             try:
                 for trace in _explained(lambda: answers.find(question)):
-                    yield from trace_chunks(trace.trace_id, trace.spans)
-            except _Unanswered as error:
+                    yield from trace_chunks(trace.trace_id, trace.spans)  # small: not cut when time is over
+            except (_Unanswered, Stopped) as error:
                 yield explanation(str(error), at=_moment_of(question))
 
         await self._written(call, found, most=self._search_seconds)
@@ -237,6 +248,22 @@ def token_of(call: Call) -> str:
     if scheme.lower() == "bearer" and token:
         return token.strip()
     return str(metadata.get("bearer.token", ""))
+
+
+def _discreet(handler: Callable[[api.Message, Call], Any]) -> Callable[[api.Message, Call], Any]:
+    """A method that tells of its own failures in the log only: they may name what is not for everybody."""
+
+    @functools.wraps(handler)
+    async def handled(request: api.Message, call: Call) -> Any:
+        try:
+            return await handler(request, call)
+        except aio.AbortError:
+            raise
+        except Exception:  # the last to see it: grpc would tell the client
+            logger.exception("a question could not be answered")
+            await call.abort(grpc.StatusCode.INTERNAL, OUR_FAULT)
+
+    return handled
 
 
 class _Unanswered(Exception):  # caught where the question was asked

@@ -1,0 +1,130 @@
+"""Which field managers can have made a step between two versions, by what their entries in managedFields own.
+
+The newest entry alone would often be wrong: a binding, an eviction and other writes inside the API server leave
+managedFields as they were. Whoever added or replaced a field owns it since, so an entry that owns nothing of the kind
+did not make the step. What was removed is owned by nobody, and tells nothing. Where an entry cannot tell (it is of
+another version of the API than the one watched), it is not held against its manager.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import orjson
+
+from kubeweft.model.changes import JsonObject, Operation
+from kubeweft.model.observations import FieldManager
+
+# The API server writes these by itself: they are in nobody's entry.
+OWNED_BY_NOBODY: Final = frozenset(
+    {"/metadata/deletionTimestamp", "/metadata/deletionGracePeriodSeconds", "/metadata/generation"}
+)
+WRITING: Final = frozenset({"add", "replace"})
+MOST_ITEMS: Final = 64
+"""In a longer list no item is looked for: whoever owns any of it can have changed it."""
+
+_key: Final = msgspec.json.Decoder(dict[str, Any])
+_item: Final = msgspec.json.Decoder().decode
+
+Owned = dict[str, Any]
+
+
+class Entry(NamedTuple):
+    """One entry of managedFields. ``fields`` are its fieldsV1, empty where they say nothing of the version watched."""
+
+    manager: str
+    operation: str
+    subresource: str
+    time: int
+    fields: msgspec.Raw
+
+
+def acting_managers(
+    entries: Sequence[Entry],
+    *,
+    in_status: bool,
+    operations: Iterable[Operation] = (),
+    after: JsonObject | None = None,
+) -> tuple[FieldManager, ...]:
+    """The field managers that can have made the newest change: those with the newest time that own some of it.
+
+    ``after`` is what the ``operations`` lead to; without any that a manager would own, the time alone decides. Two may
+    have written within one second; a change ``in_status`` then belongs to those that write the status. They may write
+    metadata with it (the deployment controller does), but nobody else can write the status.
+    """
+    if not entries:
+        return ()
+    newest = max([entry.time for entry in entries])
+    latest = [entry for entry in entries if entry.time == newest]
+    fitting = [entry for entry in latest if (entry.subresource == "status") is in_status]
+    others = [entry for entry in latest if (entry.subresource == "status") is not in_status]
+    written = [operation["path"] for operation in operations if _makes_owner(operation)]
+    if not written:
+        return _named(fitting or others)
+    return _named(_owners(fitting, written, after) or _owners(others, written, after))
+
+
+def _named(entries: Iterable[Entry]) -> tuple[FieldManager, ...]:
+    return tuple(
+        [FieldManager(entry.manager, entry.operation, entry.subresource, entry.time) for entry in entries]
+    )
+
+
+def _owners(entries: Iterable[Entry], paths: Sequence[str], after: JsonObject | None) -> list[Entry]:
+    return [entry for entry in entries if _owns_any(entry.fields, paths, after)]
+
+
+def _makes_owner(operation: Operation) -> bool:
+    """Whether the writer owns the path since: not if it is gone, or was emptied."""
+    if operation["op"] not in WRITING or operation["path"] in OWNED_BY_NOBODY:
+        return False
+    value = operation["value"]
+    return value is not None and value != {} and value != []
+
+
+def _owns_any(fields: msgspec.Raw, paths: Sequence[str], after: JsonObject | None) -> bool:
+    try:
+        owned = orjson.loads(bytes(fields) or b"{}")
+        return not owned or any(_owns(owned, path, after) for path in reversed(paths))
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return True  # an entry in a form unknown to us
+
+
+def _owns(owned: Owned, path: str, value: Any) -> bool:
+    """Whether an entry owns anything at a JSON pointer, or all that the pointer is in (atomic maps and lists)."""
+    for segment in path.split("/")[1:]:
+        if not owned:
+            return True
+        if type(value) is list:
+            if len(owned) > MOST_ITEMS:
+                return True
+            value = value[int(segment)]
+            name = next((name for name in owned if _is_key_of(name, value)), "")
+        else:
+            field = segment.replace("~1", "/").replace("~0", "~") if "~" in segment else segment
+            value = value.get(field) if value else None
+            name = f"f:{field}"
+        inner: Owned | None = owned.get(name)
+        if inner is None:
+            return False
+        owned = inner
+    return True
+
+
+def _is_key_of(name: str, item: Any) -> bool:
+    """Whether ``k:{"type":"Ready"}`` (lists by key) or ``v:"some.finalizer"`` (sets) means an item."""
+    if name.startswith("k:"):
+        return isinstance(item, dict) and all(
+            item.get(field, value) == value for field, value in _fields_of_key(name[2:]).items()
+        )
+    if name.startswith("v:"):
+        return isinstance(item, str | int | float) and _item(name[2:]) == item
+    return name != "."  # one by position may have moved since
+
+
+@functools.lru_cache(maxsize=4096)
+def _fields_of_key(text: str) -> dict[str, Any]:
+    return _key.decode(text)
