@@ -14,6 +14,7 @@ import yaml
 from control_composition import ControlRoom
 from controlplane.plane import ControlPlane
 from controlplane.testing import wait_until
+from foreign_objects import API_SERVICES, dead_api
 from kubeweft.control.health import ClusterHealth, Health, TypeHealth
 from kubeweft.links.statistics import RuleStatistics
 
@@ -730,20 +731,8 @@ def test_an_api_server_that_goes_away_and_comes_back_with_a_dead_aggregated_api(
     api = pykube.HTTPClient(pykube.KubeConfig.from_file(str(lonely_plane.kubeconfig)))
     kubernetes = Kubernetes(api)
     install_crds(kubernetes)
-    dead = {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": "v1.dead.example.com"},
-        "spec": {
-            "group": "dead.example.com",
-            "version": "v1",
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-            "insecureSkipTLSVerify": True,
-            "service": {"name": "nobody", "namespace": "default"},
-        },
-    }
-    assert kubernetes.apply("/apis/apiregistration.k8s.io/v1/apiservices", dead)["kind"] == "APIService"
+    dead = dead_api("dead.example.com")
+    assert kubernetes.apply(API_SERVICES, dead)["kind"] == "APIService"
     with ControlRoom(lonely_plane.kubeconfig) as room:
         kubernetes.apply(POLICIES, policy("before"))
         wait_until(lambda: room.policies == ["before"], "the first policy")

@@ -17,6 +17,7 @@ import pytest
 from pykube.objects import APIObject
 
 from controlplane.plane import ControlPlane
+from foreign_objects import dead_api, definition
 from kubeweft.kube.clients import ClusterClient, cluster_uid, connect, whoami
 from kubeweft.kube.cluster_watch import ClusterWatch
 from kubeweft.kube.watch_state import Phase
@@ -229,20 +230,9 @@ async def test_after_a_compaction_and_a_restart_all_watches_list_again_and_tell_
 
 async def test_types_come_and_go(api: pykube.HTTPClient, namespace: str, everything: Everything) -> None:
     gizmos = ResourceType("reflector.example.com", "v1", "gizmos", "Gizmo", True)
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "gizmos.reflector.example.com"},
-        "spec": {
-            "group": "reflector.example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "gizmos", "singular": "gizmo", "kind": "Gizmo"},
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
-        },
-    }
+    gizmo_type = definition("gizmos", group="reflector.example.com")
     for _ in range(2):
-        with existing(pykube.CustomResourceDefinition(api, definition)):
+        with existing(pykube.CustomResourceDefinition(api, gizmo_type)):
             await eventually(lambda: everything.phase(gizmos) is Phase.WATCHING, limit=20)
             gizmo = {"apiVersion": "reflector.example.com/v1", "kind": "Gizmo"}
             kind = pykube.object_factory(api, "reflector.example.com/v1", "Gizmo")
@@ -257,21 +247,8 @@ async def test_types_come_and_go(api: pykube.HTTPClient, namespace: str, everyth
 async def test_a_dead_aggregated_api_takes_nothing_else_away(
     api: pykube.HTTPClient, everything: Everything
 ) -> None:
-    service = {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": "v1.dead.example.com"},
-        "spec": {
-            "group": "dead.example.com",
-            "version": "v1",
-            "service": {"name": "nobody", "namespace": "default"},
-            "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 100,
-            "versionPriority": 10,
-        },
-    }
     types = set(everything.watch.states())
-    with existing(ApiService(api, service)):
+    with existing(ApiService(api, dead_api("dead.example.com"))):
         await eventually(lambda: "dead.example.com/v1" in everything.watch.health.stale, limit=30)
         assert set(everything.watch.states()) == types
         assert everything.all_watching()

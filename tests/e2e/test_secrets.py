@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import yaml
 
@@ -24,11 +23,11 @@ from controlplane.plane import ControlPlane
 from controlplane.ports import free_ports
 from controlplane.testing import wait_until
 from independent_watch import IndependentWatch
-from kubeweft.sources.objects.memory import Compression, Remembered
 from kubeweft.store.sqlite_reader import SqliteReader
-from ledger import Ledger, make_ledger, stored_spans, wait_until_stored, written_in
+from ledger import Ledger, make_ledger, wait_until_stored, written_in
 from operator_process import CLUSTER, OperatorProcess, kubeweft
 from receiver_thread import ReceiverThread
+from store_contents import decoded
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 VISIBLE = "this-is-no-secret-and-stays"
@@ -332,27 +331,6 @@ def behind(receiver: ReceiverThread) -> str:
     return f'kubeweft_export_behind_spans{{exporter="{receiver.endpoint("GRPC")}"}}'
 
 
-def everything_stored(store: Path) -> Iterator[bytes]:
-    """All spans and all remembered versions, decoded."""
-    for span in stored_spans(store):
-        yield msgspec.json.encode(span.attributes)
-        yield span.body
-        yield f"{span.key} {span.name} {span.error}".encode()
-        yield from (msgspec.json.encode(link.attributes) for link in span.links)
-    with SqliteReader(store) as reader:
-        for group, resource in REMEMBERED:
-            resume = reader.resume(CLUSTER, group, resource)
-            assert resume is not None
-            compression = Compression()
-            for number, content in resume.dictionaries:
-                yield content
-                compression.load(number, content)
-            for kept in resume.versions:
-                yield compression.unpack(
-                    Remembered(kept.version, kept.snapshot_window, kept.dictionary, kept.body)
-                )
-
-
 # ----------------------------------------------------------------------------------------------------------- tests
 
 
@@ -376,7 +354,10 @@ def test_none_is_in_the_files_of_the_store(aftermath: Aftermath) -> None:
 
 
 def test_none_is_in_what_the_store_decodes_to(aftermath: Aftermath) -> None:
-    content = b"\n".join(everything_stored(aftermath.operator.store))
+    store = aftermath.operator.store
+    with SqliteReader(store) as reader:
+        assert all(reader.resume(CLUSTER, group, resource) is not None for group, resource in REMEMBERED)
+    content = decoded(store, *REMEMBERED)
     assert VISIBLE.encode() in content, "what is no secret has to stay"
     assert b'"***"' in content
     assert aftermath.canaries.hits(content) == []

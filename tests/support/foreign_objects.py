@@ -61,6 +61,23 @@ def definition(plural: str, *, group: str, namespaced: bool = True) -> Json:
     }
 
 
+def dead_api(group: str) -> Json:
+    """An aggregated API with nothing behind it."""
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": f"v1.{group}"},
+        "spec": {
+            "group": group,
+            "version": "v1",
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "insecureSkipTLSVerify": True,
+            "service": {"name": "nobody", "namespace": "default"},
+        },
+    }
+
+
 def custom(plural: str, name: str, *, group: str, **spec: Any) -> Json:
     """An object of such a definition."""
     kind = plural.removesuffix("s").capitalize()
@@ -77,19 +94,6 @@ def foreign_objects(namespace: str) -> list[tuple[str, Json]]:
         "kind": "ConfigMap",
         "metadata": {"name": "foreign"},
         "data": {"round": "0"},
-    }
-    dead = {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": "v1.dead.example.net"},
-        "spec": {
-            "group": "dead.example.net",
-            "version": "v1",
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-            "insecureSkipTLSVerify": True,
-            "service": {"name": "nobody", "namespace": "default"},
-        },
     }
     rule = {
         "apiVersion": "kubeweft.io/v1alpha1",
@@ -116,7 +120,7 @@ def foreign_objects(namespace: str) -> list[tuple[str, Json]]:
         ),
         (POLICIES, policy("foreign")),
         (RULES, rule),
-        (API_SERVICES, dead),
+        (API_SERVICES, dead_api("dead.example.net")),
     ]
 
 

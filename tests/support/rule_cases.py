@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
-from kubeweft.model.relations import INVERSE
+from kubeweft.model.relations import INVERSE, Role
 from stored_links import Link
 
 GROUP = "things.example.org"
@@ -97,4 +98,4 @@ def _both_ends(name: str, rule: Json, links: list[str]) -> Iterator[Link]:
         source, role, link_class, target = text.split()
         source = source if "/" in source else f"{HERE}/widgets/{source}"
         yield Link(name, source, role, link_class, target, near)
-        yield Link(name, target, INVERSE[role], link_class, source, far)  # type: ignore[index]  # checked by Kubernetes
+        yield Link(name, target, INVERSE[msgspec.convert(role, Role)], link_class, source, far)

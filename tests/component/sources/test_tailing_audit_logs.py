@@ -129,18 +129,23 @@ async def test_without_the_last_position_lines_come_again_and_none_is_missing(
     assert follower.delivered == [*log.written, *log.written[5:]]
 
 
+async def check_it_is_held_up(follower: Follower) -> None:
+    """It waits, and its position stays."""
+    position = follower.position
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await follower.tail.catch_up()
+    assert follower.position == position
+
+
 async def test_a_position_is_saved_only_after_everything_before_it_was_delivered(
     log: LogWriter, follower: Follower
 ) -> None:
     log.append(1)
     await follower.catch_up()
-    position = follower.position
     log.append(3)
     follower.refuse = [NotNow("store full", delay=60)]
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await follower.tail.catch_up()
-    assert follower.position == position
+    await check_it_is_held_up(follower)
     await follower.restart()
     assert await follower.catch_up() == log.written[1:]
 
@@ -148,13 +153,9 @@ async def test_a_position_is_saved_only_after_everything_before_it_was_delivered
 async def test_nothing_is_read_before_there_is_a_parser(log: LogWriter, follower: Follower) -> None:
     log.append(1)
     await follower.catch_up()
-    position = follower.position
     log.append(3)
     follower.unready = [NotNow("the namespaces are not known yet", delay=60)]
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await follower.tail.catch_up()
-    assert follower.position == position
+    await check_it_is_held_up(follower)
     follower.unready = [NotNow("the namespaces are not known yet", delay=0.001)] * 2
     assert await follower.catch_up() == log.written[1:]
     assert follower.tail.statistics().waits == 3
