@@ -130,7 +130,17 @@ async def open_response(
             raise from_response(response.status, await _explanation(response), response.headers)
         yield response
     finally:
-        response.close()
+        _break_off(response)
+
+
+def _break_off(response: aiohttp.ClientResponse) -> None:
+    """Close without the farewell of TLS if the body was not read whole.
+
+    A watch never is, and asyncio keeps its socket for up to 30 s, until the server has answered the farewell.
+    """
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 def no_answer(error: BaseException) -> Unavailable:
