@@ -12,6 +12,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from orjson import OPT_SORT_KEYS, JSONEncodeError, dumps
+
 from kubeweft.model.merge_keys import identify
 from kubeweft.model.phrasing import ARROW, field_label, name_label, step_text, value_text
 
@@ -52,7 +54,7 @@ def field_changes(old: dict[str, Any], new: dict[str, Any]) -> list[FieldChange]
     """All fields that differ, what is wanted (spec, data) before metadata and status."""
     try:
         return list(_maps(old, new, ""))
-    except RecursionError:  # hundreds of levels deep
+    except (RecursionError, JSONEncodeError):  # hundreds of levels deep
         return [FieldChange(WHOLE, "replaced", old, new)]
 
 
@@ -110,11 +112,17 @@ def _lists(old: list[Any], new: list[Any], label: str, field: str) -> Iterator[F
     texts = _texts(old), _texts(new)
     if texts[0] is not None and texts[1] is not None:
         yield from _named_items(texts[0], texts[1], label, plain=True)
-    elif len(old) == len(new):
+    elif len(old) == len(new) and not _moved(old, new):
         for position, (before_item, after_item) in enumerate(zip(old, new, strict=True)):
             yield from _values(before_item, after_item, f"{label}[{position}]", "")
     else:
         yield FieldChange(label, "replaced", old, new)
+
+
+def _moved(old: list[Any], new: list[Any]) -> bool:
+    """Whether an item without a name has gone to another place: positions then do not say which item has changed."""
+    before, after = ([dumps(item, option=OPT_SORT_KEYS) for item in items] for items in (old, new))
+    return any(was != now and was in after for was, now in zip(before, after, strict=True))
 
 
 def _named_items(

@@ -110,3 +110,10 @@ def test_what_is_nested_too_deeply_differs_as_a_whole() -> None:
     for _ in range(3000):
         one, other = {"a": one}, {"a": other, "b": 1}
     assert [change.label for change in field_changes(one, other)] == [WHOLE]
+
+
+def test_what_is_nested_hundreds_of_levels_deep_is_one_field() -> None:
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    assert lines({"a": [deep, 1]}, {"a": [1, deep]})[0].startswith(WHOLE)
