@@ -122,7 +122,8 @@ def _lists(old: list[Any], new: list[Any], label: str, field: str) -> Iterator[F
 def _moved(old: list[Any], new: list[Any]) -> bool:
     """Whether an item without a name has gone to another place: positions then do not say which item has changed."""
     before, after = ([dumps(item, option=OPT_SORT_KEYS) for item in items] for items in (old, new))
-    return any(was != now and was in after for was, now in zip(before, after, strict=True))
+    pairs = zip(before, after, strict=True)
+    return any(was != now and (was in after or now in before) for was, now in pairs)
 
 
 def _named_items(
