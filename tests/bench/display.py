@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from profiling import hottest
 
-from kubeweft.display.reading import Limits
+from kubeweft.display.reading.levels import Limits
 from kubeweft.display.serving.answers import StoryAnswers
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import facts_of, nodes_of
+from kubeweft.display.tree.trees import facts_of, nodes_of
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds

@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 from grouped_trees import deployment, failure, life, pod, replica_set, same_trace, warning, woven
-from kubeweft.display.json_shape import to_text, tree_as_json
 from kubeweft.display.stories import read_story
-from kubeweft.display.text import write_tree
+from kubeweft.display.writing.json_shape import to_text, tree_as_json
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model import vocabulary as v
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Observation, Related

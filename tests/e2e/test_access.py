@@ -27,7 +27,7 @@ from kubeweft.app.access_bounds import Bounds
 from kubeweft.display.serving.access import AllowedReader
 from kubeweft.display.serving.http.failing import Refused
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import facts_of, nodes_of
+from kubeweft.display.tree.trees import facts_of, nodes_of
 from kubeweft.model.errors import NotNow, UserError
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import ObjectQuery, SpanReader

@@ -29,11 +29,11 @@ from jaeger_process import jaeger_over
 from kubeweft.app.serving import ServeOptions
 from kubeweft.control.objects import LINK_RULES, DeclaredObject
 from kubeweft.control.rule_compiling import compile_rule
-from kubeweft.display.json_shape import to_text, tree_as_json
-from kubeweft.display.manifest import manifest_at, manifest_yaml
+from kubeweft.display.history.manifest import manifest_at, manifest_yaml
 from kubeweft.display.stories import read_story
-from kubeweft.display.text import write_tree
 from kubeweft.display.views.loading import builtin_views
+from kubeweft.display.writing.json_shape import to_text, tree_as_json
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds

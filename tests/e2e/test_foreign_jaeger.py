@@ -17,7 +17,7 @@ from controlplane.testing import wait_until
 from kubeweft.display.extensions.configuring import parse_extensions, sources_of
 from kubeweft.display.extensions.joining import Extensions
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import Fact, Tree, facts_of
+from kubeweft.display.tree.trees import Fact, Tree, facts_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.plan import Redaction
 from kubeweft.model.redaction import Redactor

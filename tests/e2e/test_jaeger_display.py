@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from jaeger_process import jaeger_over
-from kubeweft.display.flattening import count_spans
+from kubeweft.display.answering.flattening import count_spans
 from kubeweft.display.serving.answers import Bounds
 from kubeweft.display.stories import read_story
 from kubeweft.store.sqlite_reader import SqliteReader

@@ -17,7 +17,7 @@ from cluster_requests import Cluster, Json, config_map, owner
 from controlplane.plane import ControlPlane
 from controlplane.testing import AuditTarget, wait_until
 from independent_watch import IndependentWatch, Line, namespaced
-from kubeweft.display.manifest import manifest_at
+from kubeweft.display.history.manifest import manifest_at
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.timestamps import parse_timestamp

@@ -14,9 +14,9 @@ import zstandard
 
 from audit_log import RECORDED
 from kubeweft.app.importing import Importer, Report
-from kubeweft.display.json_shape import tree_as_json
-from kubeweft.display.manifest import manifest_at
+from kubeweft.display.history.manifest import manifest_at
 from kubeweft.display.stories import read_story
+from kubeweft.display.writing.json_shape import tree_as_json
 from kubeweft.model import vocabulary as v
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeweft.display.made import GROUP_CONFLICTS, SHOWN_REPLACED, tag
-from kubeweft.display.trees import Fact, Node, Tree, facts_of, link_target, nodes_of
+from kubeweft.display.tree.made import GROUP_CONFLICTS, SHOWN_REPLACED, tag
+from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, link_target, nodes_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.store.sqlite import SqliteStore

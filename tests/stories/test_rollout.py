@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kubeweft.display.json_shape import tree_as_json
 from kubeweft.display.stories import read_story as read_tree
-from kubeweft.display.text import write_tree
+from kubeweft.display.writing.json_shape import tree_as_json
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model import vocabulary as v
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey

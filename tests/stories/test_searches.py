@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kubeweft.display.answering import DisplayedSpan, TraceQuestion
-from kubeweft.display.made import SHOWN_PLACED
-from kubeweft.display.trees import Tree
+from kubeweft.display.answering.contract import DisplayedSpan, TraceQuestion
+from kubeweft.display.tree.made import SHOWN_PLACED
+from kubeweft.display.tree.trees import Tree
 from kubeweft.model import vocabulary as v
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.sqlite_reader import SqliteReader

@@ -1,6 +1,6 @@
 """Every view of every recorded story is as it was reviewed, however the story arrived.
 
-The golden texts are reviewed like code. ``KUBEWEFT_WRITE_GOLDEN=1 pytest tests/stories/test_views.py`` writes them anew,
+The golden texts are reviewed like code. ``UPDATE_GOLDEN=1 pytest tests/stories/test_views.py`` writes them anew,
 and fails where anything differs: read what ``git diff`` shows, and commit it if it is true.
 """
 
@@ -17,7 +17,7 @@ from recorded_stories import ALL, ROLLOUT, Question, Story, golden_of, text_of, 
 from replay import Arrival, replay, shuffled
 
 Told = Callable[[Story], Awaitable[Path]]
-WRITES = os.environ.get("KUBEWEFT_WRITE_GOLDEN") == "1"
+WRITES = bool(os.environ.get("UPDATE_GOLDEN"))
 GOLDEN = [(story, name) for story in ALL for name in story.questions]
 NEW = [story for story in ALL if story is not ROLLOUT]  # test_rollout.py does the same for the rollout
 

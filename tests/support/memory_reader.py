@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import Fact, LinkedMode, Node, Tree
-from kubeweft.display.views.definitions import OWNED
+from kubeweft.display.tree.selection import OWNED
+from kubeweft.display.tree.trees import Fact, LinkedMode, Node, Tree
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span

@@ -10,13 +10,13 @@ from typing import Any
 
 import aiohttp
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace, TraceQuestion, TraceSummary
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace, TraceQuestion, TraceSummary
 from kubeweft.display.serving.dependencies import TypeLink
 from kubeweft.display.serving.http.application import AnswersFor, build_application, everybody
 from kubeweft.display.serving.http.describing import QueryAnswers
 from kubeweft.display.serving.http.schemas import SCHEMAS
 from kubeweft.display.serving.http.server import QueryServer
-from kubeweft.display.trees import FOREVER, Node, Tree, Truncation
+from kubeweft.display.tree.trees import FOREVER, Node, Tree, Truncation
 from kubeweft.model.errors import UserError
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW

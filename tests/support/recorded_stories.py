@@ -14,10 +14,10 @@ from rich.console import Console
 from kubeweft.control.objects import LINK_RULES, DeclaredObject
 from kubeweft.control.rule_compiling import compile_rule
 from kubeweft.display.stories import read_story
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import FOREVER, Tree
+from kubeweft.display.tree.trees import FOREVER, Tree
 from kubeweft.display.views.choosing import choose_selection
 from kubeweft.display.views.loading import builtin_views
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.rules import LinkRule

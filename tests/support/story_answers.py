@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
 from kubeweft.display.serving.answers import Bounds, StoryAnswers
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.kinds import Kinds

@@ -11,17 +11,18 @@ import click
 from rich.console import Console
 
 from kubeweft.app.showing import reading, zone_of
-from kubeweft.display import json_shape, times
-from kubeweft.display.comparing import Comparison, Ended, compare, comparison_as_json, ended_alike
-from kubeweft.display.comparison_text import write_comparison
-from kubeweft.display.manifest import Manifest, WasDeleted, manifest_at
-from kubeweft.display.reading import DEFAULT_LIMITS
-from kubeweft.display.resolving import Wanted, resolve
-from kubeweft.display.run_starts import RunStarts
-from kubeweft.display.runs import Run, run_of
+from kubeweft.display.history.comparing import Comparison, Ended, compare, comparison_as_json, ended_alike
+from kubeweft.display.history.comparison_text import write_comparison
+from kubeweft.display.history.manifest import Manifest, WasDeleted, manifest_at
+from kubeweft.display.history.run_starts import RunStarts
+from kubeweft.display.history.runs import Run, run_of
+from kubeweft.display.reading.levels import DEFAULT_LIMITS
+from kubeweft.display.reading.resolving import Wanted, resolve
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import FOREVER
-from kubeweft.display.views.definitions import OWNED
+from kubeweft.display.tree.selection import OWNED
+from kubeweft.display.tree.trees import FOREVER
+from kubeweft.display.words import times
+from kubeweft.display.writing import json_shape
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey

@@ -9,10 +9,11 @@ import yaml
 from rich.console import Console
 
 from kubeweft.app.showing import Question, find_key, reading
-from kubeweft.display import json_shape, times
-from kubeweft.display.difference_shapes import as_json, as_patch
-from kubeweft.display.difference_text import write_difference
-from kubeweft.display.differences import Difference, difference
+from kubeweft.display.history.difference_shapes import as_json, as_patch
+from kubeweft.display.history.difference_text import write_difference
+from kubeweft.display.history.differences import Difference, difference
+from kubeweft.display.words import times
+from kubeweft.display.writing import json_shape
 from kubeweft.model.errors import UserError
 from kubeweft.runtime import clock
 

@@ -15,15 +15,18 @@ import click
 from rich.console import Console
 
 from kubeweft.app.extensions import extensions_of
-from kubeweft.display import json_shape, manifest, times
-from kubeweft.display.resolving import Wanted, parse_argument, resolve
-from kubeweft.display.searching import query_of, search
+from kubeweft.display.history import manifest
+from kubeweft.display.reading.resolving import Wanted, parse_argument, resolve
+from kubeweft.display.reading.searching import query_of, search
 from kubeweft.display.stories import read_story
-from kubeweft.display.text import write_found, write_tree
-from kubeweft.display.trees import LinkedMode
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.tree.trees import LinkedMode
 from kubeweft.display.views.choosing import choose_selection
-from kubeweft.display.views.definitions import Selection, View, Views
+from kubeweft.display.views.definitions import View, Views
 from kubeweft.display.views.loading import builtin_views, views_with
+from kubeweft.display.words import times
+from kubeweft.display.writing import json_shape
+from kubeweft.display.writing.text import write_found, write_tree
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey, ResourceType, group_resource

@@ -10,7 +10,7 @@ import click
 from kubeweft.app.showing import DEFAULT_VIEW, Question, show_manifest, show_story
 from kubeweft.cli import options
 from kubeweft.cli.completing import complete_object
-from kubeweft.display.trees import LinkedMode
+from kubeweft.display.tree.trees import LinkedMode
 
 
 @click.command(short_help="The story of one object and what it owns.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kubeweft.display.assembling import KindNames, assemble
 from kubeweft.display.extensions.joining import Extensions
-from kubeweft.display.reading import DEFAULT_LIMITS, Limits
-from kubeweft.display.trees import FOREVER, Tree
-from kubeweft.display.views.definitions import OWNED, Selection, View
+from kubeweft.display.reading.assembling import KindNames, assemble
+from kubeweft.display.reading.levels import DEFAULT_LIMITS, Limits
+from kubeweft.display.tree.selection import OWNED, Selection
+from kubeweft.display.tree.trees import FOREVER, Tree
+from kubeweft.display.views.definitions import View
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import SpanReader

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from audit_log import CANARY, DAY, WORLD, body, deployment, import_lines, line, pod, recorded, stored, told
-from kubeweft.display.json_shape import tree_as_json
 from kubeweft.display.stories import read_story
+from kubeweft.display.writing.json_shape import tree_as_json
 from kubeweft.model import vocabulary as v
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Change

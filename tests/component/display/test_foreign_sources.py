@@ -16,14 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kubeweft.display.assembling import assemble
 from kubeweft.display.extensions.configuring import parse_extensions, sources_of
 from kubeweft.display.extensions.joining import Extensions, ForeignLimits
 from kubeweft.display.extensions.sources import ForeignQuestion, ForeignSource, SourceFailed
 from kubeweft.display.extensions.tempo import query_for
-from kubeweft.display.left_out_wording import words_of
+from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import Tree, facts_of
+from kubeweft.display.tree.trees import Tree, facts_of
+from kubeweft.display.words.left_out_wording import words_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.plan import Redaction

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display.trees import FOREVER
+from kubeweft.display.tree.trees import FOREVER
 from query_api import TRACE_ID, FixedAnswers, check_shape, query_api
 from span_builders import SECOND, at
 from story_answers import answers_of, story

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kubeweft.display.answering import DisplayedSpan
+from kubeweft.display.answering.contract import DisplayedSpan
 from kubeweft.display.serving.http.working import WorkLimits
 from kubeweft.display.serving.stopping import check_stop
 from query_api import TRACE_ID, FixedAnswers, displayed, query_api

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from kubeweft.display.answering import TraceQuestion
-from kubeweft.display.trees import FOREVER
+from kubeweft.display.answering.contract import TraceQuestion
+from kubeweft.display.tree.trees import FOREVER
 from query_api import OTHER_ID, TRACE_ID, Client, FixedAnswers, check_shape, displayed, query_api
 from span_builders import SECOND, at
 from story_answers import answers_of, story

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import Tree, nodes_of
+from kubeweft.display.tree.trees import Tree, nodes_of
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import DEFAULT_WINDOW

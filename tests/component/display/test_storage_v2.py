@@ -13,7 +13,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace, TraceQuestion
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace, TraceQuestion
 from kubeweft.display.serving.answers import StoryAnswers
 from kubeweft.display.serving.stopping import StoppableReader, check_stop
 from kubeweft.display.serving.storage_v2.server import storage_server

@@ -18,7 +18,7 @@ from kubeweft.app.rules.documents import Document, read_documents
 from kubeweft.app.rules.rulebook import GROUP, DeclaredRule, awake, is_rule, read_rules, refuse_broken
 from kubeweft.app.rules.trying import Limits, Outcome, try_rules
 from kubeweft.app.rules.world import LOCAL, World
-from kubeweft.display.resolving import parse_argument, resources_of
+from kubeweft.display.reading.resolving import parse_argument, resources_of
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey, ResourceType

@@ -18,7 +18,7 @@ from kubeweft.display.extensions.joining import ForeignLimits
 from kubeweft.display.extensions.sources import ForeignSource
 from kubeweft.display.extensions.tempo import TempoSource
 from kubeweft.display.extensions.wanting import BUILTIN_RULES, Joined, JoinRule
-from kubeweft.display.times import parse_duration
+from kubeweft.display.words.times import parse_duration
 from kubeweft.model.errors import UserError
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.otlp.foreign import Hiding

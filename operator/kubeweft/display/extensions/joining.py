@@ -20,7 +20,7 @@ from kubeweft.display.extensions.sources import (
     SourceFailed,
 )
 from kubeweft.display.extensions.wanting import BUILTIN_RULES, JoinRule, Wanted, wanted_of
-from kubeweft.display.trees import Tree, Truncation
+from kubeweft.display.tree.trees import Tree, Truncation
 from kubeweft.model.windows import NANOSECONDS
 
 SLACK: Final = 5 * NANOSECONDS  # two clocks, and audit events that tell their times to the microsecond

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from kubeweft.display.trees import Fact, Tree, facts_of, latest_end, shown_nodes
+from kubeweft.display.tree.trees import Fact, Tree, facts_of, latest_end, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan
 

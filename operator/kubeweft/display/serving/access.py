@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from kubeweft.display.trees import Tree, Truncation, link_target, shown_nodes
+from kubeweft.display.tree.trees import Tree, Truncation, link_target, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey

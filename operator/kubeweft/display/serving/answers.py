@@ -13,21 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kubeweft.display.addressing import Addresses
-from kubeweft.display.answering import DisplayedTrace, TraceQuestion, TraceSummary
-from kubeweft.display.assembling import KindNames, assemble
-from kubeweft.display.finer_times import with_finer_times
-from kubeweft.display.flattening import UNBOUNDED, flatten
-from kubeweft.display.reading import DEFAULT_LIMITS, Limits
-from kubeweft.display.resolving import KindLookup, Wanted, resolve
+from kubeweft.display.answering.addressing import Addresses
+from kubeweft.display.answering.contract import DisplayedTrace, TraceQuestion, TraceSummary
+from kubeweft.display.answering.finer_times import with_finer_times
+from kubeweft.display.answering.flattening import UNBOUNDED, flatten
+from kubeweft.display.reading.assembling import KindNames, assemble
+from kubeweft.display.reading.levels import DEFAULT_LIMITS, Limits
+from kubeweft.display.reading.resolving import KindLookup, Wanted, resolve
 from kubeweft.display.serving import notices
 from kubeweft.display.serving.access import is_search_cut, tell_undecided
 from kubeweft.display.serving.dependencies import TypeLink, type_links
 from kubeweft.display.serving.questions import Meaning, understand
 from kubeweft.display.serving.ranges import Shown, shown_between, shown_by
 from kubeweft.display.serving.stored import stored_trace
-from kubeweft.display.trees import FOREVER, Step, Tree
-from kubeweft.display.views.definitions import Selection, View, Views
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.tree.trees import FOREVER, Step, Tree
+from kubeweft.display.views.definitions import View, Views
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import FoundObject, ObjectQuery, SpanReader

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from kubeweft.display.assembling import KindNames
-from kubeweft.display.trees import link_target, text_of
+from kubeweft.display.reading.assembling import KindNames
+from kubeweft.display.tree.trees import link_target, text_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey, group_resource
 from kubeweft.model.spans import Span

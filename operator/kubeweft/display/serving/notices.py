@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace
-from kubeweft.display.flattening import MORE
-from kubeweft.display.made import LEFT_HINT, LEFT_SHOWN
-from kubeweft.display.trees import Node, Tree
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
+from kubeweft.display.answering.flattening import MORE
+from kubeweft.display.tree.made import LEFT_HINT, LEFT_SHOWN
+from kubeweft.display.tree.trees import Node, Tree
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Attributes, Span
 

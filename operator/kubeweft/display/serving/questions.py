@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kubeweft.display.answering import TAGS, TraceQuestion
-from kubeweft.display.resolving import KindLookup, Resources, resources_of
-from kubeweft.display.trees import Fact, Tree, fact_of, facts_of, shown_nodes
+from kubeweft.display.answering.contract import TAGS, TraceQuestion
+from kubeweft.display.reading.resolving import KindLookup, Resources, resources_of
+from kubeweft.display.tree.trees import Fact, Tree, fact_of, facts_of, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.spans import AttributeValue

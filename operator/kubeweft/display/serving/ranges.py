@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kubeweft.display.addressing import Addresses
-from kubeweft.display.displayed_ids import Displayed, read_displayed_id
-from kubeweft.display.trees import MergedWindow
-from kubeweft.display.views.definitions import Selection, View
+from kubeweft.display.answering.addressing import Addresses
+from kubeweft.display.answering.displayed_ids import Displayed, read_displayed_id
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.tree.trees import MergedWindow
+from kubeweft.display.views.definitions import View
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import SpanReader, Window
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace
-from kubeweft.display.assembling import KindNames
-from kubeweft.display.flattening import identifying
-from kubeweft.display.trees import MergedWindow, Node, Tree, fact_of
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
+from kubeweft.display.answering.flattening import identifying
+from kubeweft.display.reading.assembling import KindNames
+from kubeweft.display.tree.trees import MergedWindow, Node, Tree, fact_of
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import Span

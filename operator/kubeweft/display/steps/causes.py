@@ -19,12 +19,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from kubeweft.display.changing import dissolved, relabelled
-from kubeweft.display.deeds import Deed
-from kubeweft.display.made import SHOWN_BECAUSE, tag, with_tags
-from kubeweft.display.parameters import Duration
+from kubeweft.display.steps.deeds import Deed
 from kubeweft.display.steps.explanations import Because, Explanations
-from kubeweft.display.trees import Fact, Node, Tree, facts_of, nodes_of
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.changing import dissolved, relabelled
+from kubeweft.display.tree.made import SHOWN_BECAUSE, tag, with_tags
+from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, nodes_of
 from kubeweft.model.windows import NANOSECONDS
 
 HOUR = Duration(3600 * NANOSECONDS)

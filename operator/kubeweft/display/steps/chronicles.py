@@ -8,8 +8,8 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable
 
-from kubeweft.display.deeds import Deed
-from kubeweft.display.trees import is_whole_second
+from kubeweft.display.steps.deeds import Deed
+from kubeweft.display.tree.trees import is_whole_second
 from kubeweft.model.windows import NANOSECONDS
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import operator
 
-from kubeweft.display.axis import duration
-from kubeweft.display.changing import each_list
-from kubeweft.display.made import SHOWN_MOVED, SHOWN_SKEW, tag, with_tags
-from kubeweft.display.parameters import Duration
 from kubeweft.display.steps.nesting import TOLERANCE
-from kubeweft.display.trees import Fact, Tree, is_whole_second
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.changing import each_list
+from kubeweft.display.tree.made import SHOWN_MOVED, SHOWN_SKEW, tag, with_tags
+from kubeweft.display.tree.trees import Fact, Tree, is_whole_second
+from kubeweft.display.words.axis import duration
 from kubeweft.model.windows import NANOSECONDS
 
 SECONDS = Duration(TOLERANCE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.trees import FOREVER, Fact, Node, Tree, latest_end
+from kubeweft.display.tree.trees import FOREVER, Fact, Node, Tree, latest_end
 
 
 def clip_to_range(tree: Tree) -> Tree:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kubeweft.display.changing import each_label
-from kubeweft.display.made import with_tags
-from kubeweft.display.trees import Fact, Label, Node, Tree
+from kubeweft.display.tree.changing import each_label
+from kubeweft.display.tree.made import with_tags
+from kubeweft.display.tree.trees import Fact, Label, Node, Tree
 from kubeweft.model import vocabulary as v
 
 

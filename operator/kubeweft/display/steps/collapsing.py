@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from kubeweft.display.made import SHOWN_FOLDED, is_made_by, tag, with_tags
-from kubeweft.display.trees import Fact, Node, Tree
+from kubeweft.display.tree.made import SHOWN_FOLDED, is_made_by, tag, with_tags
+from kubeweft.display.tree.trees import Fact, Node, Tree
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import group_resource
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kubeweft.display.made import SHOWN_MOVED, tag, with_tags
-from kubeweft.display.parameters import Duration
 from kubeweft.display.steps.fitting import fit_objects
-from kubeweft.display.trees import Fact, Node, Tree, facts_of, shown_nodes
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.made import SHOWN_MOVED, tag, with_tags
+from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, shown_nodes
 
 Part = TypeVar("Part", Fact, Node)
 GATHERED = frozenset({"group", "object"})

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from kubeweft.display.actors import requester
-from kubeweft.display.changing import each_list, relabelled
-from kubeweft.display.gathering import CONFLICT
-from kubeweft.display.made import SHOWN_REPLACED, changes_made, with_tags
-from kubeweft.display.trees import Fact, Tree
+from kubeweft.display.steps.gathering import CONFLICT
+from kubeweft.display.tree.changing import each_list, relabelled
+from kubeweft.display.tree.made import SHOWN_REPLACED, changes_made, with_tags
+from kubeweft.display.tree.trees import Fact, Tree
+from kubeweft.display.words.actors import requester
 from kubeweft.model import vocabulary as v
 
 

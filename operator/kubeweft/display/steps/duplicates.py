@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from kubeweft.display.trees import Fact, Node, Tree, each_node, version_number
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, version_number
 from kubeweft.model import vocabulary as v
 
 

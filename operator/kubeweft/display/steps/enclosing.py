@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kubeweft.display.changing import each_list, enclosing
-from kubeweft.display.trees import Fact, Tree
+from kubeweft.display.tree.changing import each_list, enclosing
+from kubeweft.display.tree.trees import Fact, Tree
 
 
 def enclose_children(tree: Tree) -> Tree:

@@ -11,13 +11,13 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kubeweft.display.changing import dissolved
-from kubeweft.display.deeds import ALL_CONTROLLERS, Deed, actor_of, acts_for, deed_of
-from kubeweft.display.made import changes_made
 from kubeweft.display.steps.chronicles import Chronicle
+from kubeweft.display.steps.deeds import ALL_CONTROLLERS, Deed, actor_of, acts_for, deed_of
 from kubeweft.display.steps.nesting import TOLERANCE
 from kubeweft.display.steps.ordering import ordered
-from kubeweft.display.trees import Node, Tree, is_of_namespace, namespace_of, nodes_of
+from kubeweft.display.tree.changing import dissolved
+from kubeweft.display.tree.made import changes_made
+from kubeweft.display.tree.trees import Node, Tree, is_of_namespace, namespace_of, nodes_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import NANOSECONDS

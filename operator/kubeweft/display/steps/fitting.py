@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.trees import Fact, Node, Tree, each_node
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
 
 
 def fit_objects(tree: Tree) -> Tree:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from kubeweft.display.extensions.wanting import JOIN_MARK, Joined, audit_id_of, join_of
-from kubeweft.display.trees import Fact, Node, Tree, each_node, facts_of, shown_nodes
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, facts_of, shown_nodes
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kubeweft.display import made
-from kubeweft.display.actors import SYSTEM, UNKNOWN, Actor, Cast
-from kubeweft.display.changing import dissolved
-from kubeweft.display.gathering import gather
-from kubeweft.display.headlines import program, short_user
-from kubeweft.display.made import changes_made, is_made_by
 from kubeweft.display.steps.conflicts import fold_conflicts, unfold_conflicts
-from kubeweft.display.trees import Fact, Node, Tree, each_node
+from kubeweft.display.steps.gathering import gather
+from kubeweft.display.tree import made
+from kubeweft.display.tree.changing import dissolved
+from kubeweft.display.tree.made import changes_made, is_made_by
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
+from kubeweft.display.words.actors import SYSTEM, UNKNOWN, Actor, Cast
+from kubeweft.display.words.headlines import program, short_user
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import group_resource
 from kubeweft.model.spans import Attributes

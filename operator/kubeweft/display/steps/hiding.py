@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from kubeweft.display.trees import Fact, Node, Tree, each_node
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
 
 Hidden = Literal["request", "change", "event", "link", "gap", "group", "foreign"]
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from kubeweft.display.left_out_wording import LINKED
-from kubeweft.display.trees import (
+from kubeweft.display.tree.trees import (
     FOREVER,
     Fact,
     Node,
@@ -23,6 +22,7 @@ from kubeweft.display.trees import (
     link_target,
     nodes_of,
 )
+from kubeweft.display.words.left_out_wording import LINKED
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 

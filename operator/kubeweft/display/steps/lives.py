@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kubeweft.display.steps.nesting import TOLERANCE
-from kubeweft.display.trees import Fact, Life, Node, Tree, each_node, is_of_namespace, succeeded, text_of
+from kubeweft.display.tree.trees import Fact, Life, Node, Tree, each_node, is_of_namespace, succeeded, text_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import Span
 from kubeweft.model.timestamps import parse_timestamp

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Iterable, Sequence
 
-from kubeweft.display.trees import (
+from kubeweft.display.tree.trees import (
     Fact,
     Node,
     Tree,

@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from kubeweft.display.made import changes_made
-from kubeweft.display.trees import (
+from kubeweft.display.tree.made import changes_made
+from kubeweft.display.tree.trees import (
     Fact,
     Finer,
     Node,

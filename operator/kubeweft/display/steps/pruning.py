@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.trees import Fact, Node, Tree
+from kubeweft.display.tree.trees import Fact, Node, Tree
 
 
 def prune_childless(tree: Tree, *, linked: bool = True) -> Tree:

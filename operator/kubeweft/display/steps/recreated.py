@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.changing import dissolved
-from kubeweft.display.gathering import gather
-from kubeweft.display.made import GROUP_UID, has_lives_apart
-from kubeweft.display.trees import Node, Tree, each_node
+from kubeweft.display.steps.gathering import gather
+from kubeweft.display.tree.changing import dissolved
+from kubeweft.display.tree.made import GROUP_UID, has_lives_apart
+from kubeweft.display.tree.trees import Node, Tree, each_node
 
 
 def split_recreated(tree: Tree) -> Tree:

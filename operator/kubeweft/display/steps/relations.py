@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kubeweft.display.trees import Fact, Node, Tree, is_owner_link, link_target, shown_nodes
+from kubeweft.display.tree.trees import Fact, Node, Tree, is_owner_link, link_target, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from kubeweft.display.changing import relabelled
-from kubeweft.display.parameters import Template
-from kubeweft.display.placeholders import Naming
-from kubeweft.display.trees import Fact, Label, Node, Tree, each_node
+from kubeweft.display.steps.parameters import Template
+from kubeweft.display.steps.placeholders import Naming
+from kubeweft.display.tree.changing import relabelled
+from kubeweft.display.tree.trees import Fact, Label, Node, Tree, each_node
 
 Renamed = Literal["object", "request", "change", "event", "link", "gap", "group", "foreign"]
 NOTHING = Template.read("")

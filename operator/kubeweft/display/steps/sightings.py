@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.trees import Fact, Node, Tree, each_node, facts_of
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, facts_of
 from kubeweft.model import vocabulary as v
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from kubeweft.display.trees import Fact, Node, Tree, is_of_namespace, namespace_of, nodes_of, succeeded
+from kubeweft.display.tree.trees import Fact, Node, Tree, is_of_namespace, namespace_of, nodes_of, succeeded
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import NANOSECONDS

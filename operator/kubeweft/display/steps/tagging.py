@@ -6,11 +6,11 @@ import dataclasses
 
 import msgspec
 
-from kubeweft.display.made import with_tags
-from kubeweft.display.parameters import Template
-from kubeweft.display.placeholders import Naming
+from kubeweft.display.steps.parameters import Template
+from kubeweft.display.steps.placeholders import Naming
 from kubeweft.display.steps.renaming import Renamed
-from kubeweft.display.trees import Fact, Label, Node, Tree, each_node
+from kubeweft.display.tree.made import with_tags
+from kubeweft.display.tree.trees import Fact, Label, Node, Tree, each_node
 from kubeweft.model.spans import Span
 
 

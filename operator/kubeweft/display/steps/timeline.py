@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from kubeweft.display.changing import dissolved
 from kubeweft.display.steps.ordering import ordered, version_of
-from kubeweft.display.trees import Fact, Node, Tree, nodes_of
+from kubeweft.display.tree.changing import dissolved
+from kubeweft.display.tree.trees import Fact, Node, Tree, nodes_of
 from kubeweft.model.references import ObjectKey
 
 Place = tuple[int, int, ObjectKey, int]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, get_args
 
-from kubeweft.display.trees import LinkedMode
-from kubeweft.display.views.definitions import Selection, Views
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.tree.trees import LinkedMode
+from kubeweft.display.views.definitions import Views
 from kubeweft.model.errors import UserError
 
 DEFAULT = "owned"

@@ -12,10 +12,11 @@ from typing import Annotated, Any, cast
 import msgspec
 import yaml
 
-from kubeweft.display.catalog import STEPS
-from kubeweft.display.parameters import read_parameter
-from kubeweft.display.trees import LinkedMode, Step, Tree
-from kubeweft.display.views.definitions import HIGHEST_SELECTION, HIGHEST_VIEW, Selection, View, Views
+from kubeweft.display.steps.parameters import read_parameter
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.tree.trees import LinkedMode, Step, Tree
+from kubeweft.display.views.catalog import STEPS
+from kubeweft.display.views.definitions import HIGHEST_SELECTION, HIGHEST_VIEW, View, Views
 from kubeweft.model.errors import UserError
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]

@@ -10,9 +10,9 @@ import msgspec
 from kubeweft.display.extensions.joining import SLACK, Extensions, ForeignLimits
 from kubeweft.display.extensions.sources import ForeignAnswer, ForeignQuestion, SourceFailed
 from kubeweft.display.extensions.wanting import BUILTIN_RULES, LONGEST_AUDIT_ID, JoinRule
-from kubeweft.display.left_out_wording import words_of
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import Tree, facts_of, shown_nodes
+from kubeweft.display.tree.trees import Tree, facts_of, shown_nodes
+from kubeweft.display.words.left_out_wording import words_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.spans import Span

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from fake_viewer import FakeViewer
-from kubeweft.display.answering import TraceQuestion
-from kubeweft.display.json_shape import to_text, tree_as_json
+from kubeweft.display.answering.contract import TraceQuestion
 from kubeweft.display.serving.access import AllowedReader, tell_undecided
 from kubeweft.display.serving.notices import NOTICE_ID
 from kubeweft.display.stories import read_story
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import FOREVER, Tree
+from kubeweft.display.tree.trees import FOREVER, Tree
 from kubeweft.display.views.loading import builtin_views
+from kubeweft.display.writing.json_shape import to_text, tree_as_json
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model import identity
 from kubeweft.model.errors import UserError
 from kubeweft.model.observations import Observation

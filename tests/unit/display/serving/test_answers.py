@@ -7,12 +7,12 @@ import dataclasses
 import msgspec
 import pytest
 
-from kubeweft.display.answering import TraceQuestion
-from kubeweft.display.displayed_ids import MOST_LATER, MOST_WINDOWS, read_displayed_id
-from kubeweft.display.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
+from kubeweft.display.answering.contract import TraceQuestion
+from kubeweft.display.answering.displayed_ids import MOST_LATER, MOST_WINDOWS, read_displayed_id
 from kubeweft.display.serving.answers import StoryAnswers, summary_of
 from kubeweft.display.serving.notices import AGAIN, NOTICE_ID
-from kubeweft.display.trees import FOREVER, Tree, Truncation
+from kubeweft.display.tree.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
+from kubeweft.display.tree.trees import FOREVER, Tree, Truncation
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError

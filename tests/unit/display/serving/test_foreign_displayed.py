@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kubeweft.display.answering import DisplayedSpan, TraceQuestion
+from kubeweft.display.answering.contract import DisplayedSpan, TraceQuestion
 from kubeweft.display.serving.answers import StoryAnswers
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.trees import Tree
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan

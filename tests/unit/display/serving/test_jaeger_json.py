@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from kubeweft.display.left_out_wording import IN_TIME, hint_in_viewers
 from kubeweft.display.serving.http.jaeger_json import NO_SPAN, trace_pieces
 from kubeweft.display.serving.http.pieces import FIRST_SPANS, SPANS
-from kubeweft.display.trees import Truncation
+from kubeweft.display.tree.trees import Truncation
+from kubeweft.display.words.left_out_wording import IN_TIME, hint_in_viewers
 from kubeweft.model.spans import SpanLink
 from query_api import OTHER_ID, ROOT_ID, TRACE_ID, check_shape, displayed, trace_of
 from span_builders import at

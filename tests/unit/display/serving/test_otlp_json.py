@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from kubeweft.display.answering import TraceSummary
+from kubeweft.display.answering.contract import TraceSummary
 from kubeweft.display.serving.http.otlp_json import resource_pieces, summary_json
-from kubeweft.display.trees import Truncation
+from kubeweft.display.tree.trees import Truncation
 from kubeweft.model.spans import SpanLink
 from query_api import OTHER_ID, ROOT_ID, TRACE_ID, check_shape, displayed, trace_of
 from span_builders import at

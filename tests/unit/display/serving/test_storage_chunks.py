@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
-from kubeweft.display.answering import DisplayedSpan, TraceQuestion
+from kubeweft.display.answering.contract import DisplayedSpan, TraceQuestion
 from kubeweft.display.serving.storage_v2.chunks import MOST_BYTES, MOST_SPANS, chunks_of, trace_chunks
 from kubeweft.display.serving.storage_v2.explaining import TRACE_ID, explanation
 from kubeweft.model import vocabulary as v

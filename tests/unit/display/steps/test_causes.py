@@ -6,10 +6,8 @@ import random
 
 import pytest
 
-from kubeweft.display.deeds import hand_of
-from kubeweft.display.made import SHOWN_BECAUSE, tag
-from kubeweft.display.parameters import Duration
 from kubeweft.display.steps.causes import nest_causes
+from kubeweft.display.steps.deeds import hand_of
 from kubeweft.display.steps.explanations import (
     ASKED,
     BELOW,
@@ -19,7 +17,9 @@ from kubeweft.display.steps.explanations import (
     PARENT,
     SPACE,
 )
-from kubeweft.display.trees import Fact, fact_of, facts_of, nodes_of
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.made import SHOWN_BECAUSE, tag
+from kubeweft.display.tree.trees import Fact, fact_of, facts_of, nodes_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Observation
 from kubeweft.model.references import ObjectKey

@@ -7,11 +7,11 @@ import io
 
 from rich.console import Console
 
-from kubeweft.display.made import SHOWN_MOVED, SHOWN_SKEW, tag
-from kubeweft.display.parameters import Duration
 from kubeweft.display.steps.clamping import clamp_clocks
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import Fact, Tree
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.made import SHOWN_MOVED, SHOWN_SKEW, tag
+from kubeweft.display.tree.trees import Fact, Tree
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model.observations import Observation
 from memory_reader import story_of
 from span_builders import SECOND, at, event, key, request, weave

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeweft.display.trees import MergedWindow
+from kubeweft.display.tree.trees import MergedWindow
 from kubeweft.model.observations import Observation
 from memory_reader import story_of
 from span_builders import at, change, event, gap, key, owner, request, uid, weave

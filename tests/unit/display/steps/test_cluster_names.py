@@ -6,10 +6,10 @@ import io
 
 from rich.console import Console
 
-from kubeweft.display.made import tag
 from kubeweft.display.steps.cluster_names import name_clusters
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import USUAL, Tree, facts_of, shown_nodes
+from kubeweft.display.tree.made import tag
+from kubeweft.display.tree.trees import USUAL, Tree, facts_of, shown_nodes
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model import vocabulary as v
 from memory_reader import story_of
 from span_builders import change, event, key, owner, related, request, to, uid, weave

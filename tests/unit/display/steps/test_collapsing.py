@@ -6,13 +6,13 @@ import io
 
 from rich.console import Console
 
-from kubeweft.display.headlines import object_headline
-from kubeweft.display.made import SHOWN_FOLDED, tag
-from kubeweft.display.pens import Pen
 from kubeweft.display.steps.collapsing import collapse
 from kubeweft.display.steps.grouping import group
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.made import SHOWN_FOLDED, tag
+from kubeweft.display.tree.trees import Tree
+from kubeweft.display.words.headlines import object_headline
+from kubeweft.display.words.pens import Pen
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Observation
 from memory_reader import story_of

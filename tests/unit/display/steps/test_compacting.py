@@ -7,11 +7,11 @@ import io
 
 from rich.console import Console
 
-from kubeweft.display.made import SHOWN_MOVED, tag, true_start
-from kubeweft.display.parameters import Duration
 from kubeweft.display.steps.compacting import compact_durations
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import Tree, nodes_of
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.made import SHOWN_MOVED, tag, true_start
+from kubeweft.display.tree.trees import Tree, nodes_of
+from kubeweft.display.writing.text import write_tree
 from memory_reader import story_of
 from span_builders import SECOND, at, change, event, key, owner, request, uid, weave
 

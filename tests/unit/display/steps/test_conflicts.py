@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kubeweft.display.made import SHOWN_REPLACED, tag
-from kubeweft.display.pens import Pen
-from kubeweft.display.wording import word_fact
+from kubeweft.display.tree.made import SHOWN_REPLACED, tag
+from kubeweft.display.words.pens import Pen
+from kubeweft.display.words.wording import word_fact
 from kubeweft.model.observations import Observation, Request
 from memory_reader import story_of
 from span_builders import at, change, key, request, uid, weave

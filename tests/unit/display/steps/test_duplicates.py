@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeweft.display.assembling import assemble
+from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.steps.duplicates import fold_duplicates
 from kubeweft.model.observations import Observation
 from memory_reader import MemoryReader

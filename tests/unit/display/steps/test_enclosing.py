@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.headlines import headline
-from kubeweft.display.pens import Pen
 from kubeweft.display.steps.enclosing import enclose_children
-from kubeweft.display.trees import Fact, Tree
+from kubeweft.display.tree.trees import Fact, Tree
+from kubeweft.display.words.headlines import headline
+from kubeweft.display.words.pens import Pen
 from memory_reader import story_of
 from span_builders import at, event, key, request, weave
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeweft.display.trees import nodes_of
+from kubeweft.display.tree.trees import nodes_of
 from memory_reader import story_of
 from span_builders import at, change, key, owner, request, uid, weave
 

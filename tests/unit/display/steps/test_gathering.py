@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display.headlines import headline
-from kubeweft.display.made import GROUP_BY, GROUP_OBJECTS, GROUP_VALUE
-from kubeweft.display.pens import pen_of
 from kubeweft.display.steps.grouping import Criterion, group
 from kubeweft.display.steps.timeline import flatten
-from kubeweft.display.trees import Fact, Tree, facts_of
+from kubeweft.display.tree.made import GROUP_BY, GROUP_OBJECTS, GROUP_VALUE
+from kubeweft.display.tree.trees import Fact, Tree, facts_of
+from kubeweft.display.words.headlines import headline
+from kubeweft.display.words.pens import pen_of
 from kubeweft.model.observations import Observation
 from memory_reader import story_of
 from span_builders import change, event, gap, key, owner, related, request, to, uid, weave

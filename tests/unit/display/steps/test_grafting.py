@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display.assembling import assemble
+from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.steps.grafting import DEEPEST, graft_foreign
-from kubeweft.display.trees import Fact, Tree, facts_of, shown_nodes
+from kubeweft.display.tree.trees import Fact, Tree, facts_of, shown_nodes
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubeweft.display.steps.grouping import group
 from kubeweft.display.steps.hiding import Hidden, hide_sources
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.trees import Tree
 from memory_reader import outline, story_of
 from span_builders import change, event, gap, key, related, request, to, uid, weave
 

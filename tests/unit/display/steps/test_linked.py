@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display.assembling import assemble
-from kubeweft.display.following import Limits
+from kubeweft.display.reading.assembling import assemble
+from kubeweft.display.reading.following import Limits
 from kubeweft.display.stories import read_story
-from kubeweft.display.trees import Tree
-from kubeweft.display.views.definitions import Selection
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.tree.trees import Tree
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import vocabulary as v
 from kubeweft.model.observations import Observation

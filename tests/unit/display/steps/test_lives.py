@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import facts_of
+from kubeweft.display.tree.trees import facts_of
 from kubeweft.display.views.loading import builtin_views
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model.spans import Span
 from memory_reader import story_of
 from span_builders import at, change, event, key, request, uid, weave

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display.assembling import assemble
+from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.steps.nesting import find_writers, nest_changes
-from kubeweft.display.trees import Fact
+from kubeweft.display.tree.trees import Fact
 from kubeweft.model.observations import Observation
 from memory_reader import MemoryReader, outline, story_of
 from span_builders import at, change, key, request, uid, weave

@@ -6,7 +6,7 @@ import dataclasses
 
 from kubeweft.display.steps.grouping import group
 from kubeweft.display.steps.pruning import prune_childless
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.trees import Tree
 from memory_reader import story_of
 from span_builders import change, event, key, owner, related, request, to, uid, weave
 

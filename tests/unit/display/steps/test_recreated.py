@@ -6,11 +6,11 @@ import io
 
 from rich.console import Console
 
-from kubeweft.display.made import GROUP_UID
 from kubeweft.display.steps.recreated import split_recreated
 from kubeweft.display.steps.timeline import flatten
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.made import GROUP_UID
+from kubeweft.display.tree.trees import Tree
+from kubeweft.display.writing.text import write_tree
 from memory_reader import story_of
 from span_builders import change, event, key, owner, request, uid, weave
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kubeweft.display.parameters import PLACEHOLDERS, Template
-from kubeweft.display.placeholders import Naming
 from kubeweft.display.steps.cluster_names import name_clusters
+from kubeweft.display.steps.parameters import PLACEHOLDERS, Template
+from kubeweft.display.steps.placeholders import Naming
 from kubeweft.display.steps.renaming import rename
-from kubeweft.display.trees import USUAL, Tree, facts_of
+from kubeweft.display.tree.trees import USUAL, Tree, facts_of
 from memory_reader import story_of
 from span_builders import change, event, key, owner, request, uid, weave
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kubeweft.display.headlines import headline
-from kubeweft.display.pens import pen_of
+from kubeweft.display.words.headlines import headline
+from kubeweft.display.words.pens import pen_of
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Observation
 from memory_reader import story_of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kubeweft.display.json_shape import tree_as_json
-from kubeweft.display.made import tag
-from kubeweft.display.parameters import Template
+from kubeweft.display.steps.parameters import Template
 from kubeweft.display.steps.tagging import change_tags
-from kubeweft.display.trees import USUAL, Tree
+from kubeweft.display.tree.made import tag
+from kubeweft.display.tree.trees import USUAL, Tree
+from kubeweft.display.writing.json_shape import tree_as_json
 from kubeweft.model import vocabulary as v
 from memory_reader import story_of
 from span_builders import change, event, key, request, uid, weave

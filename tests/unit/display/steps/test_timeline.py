@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeweft.display.steps.fitting import fit_objects
 from kubeweft.display.steps.grouping import group
 from kubeweft.display.steps.timeline import flatten
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.trees import Tree
 from kubeweft.model.observations import Observation
 from memory_reader import story_of
 from span_builders import change, event, key, owner, related, request, to, uid, weave

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kubeweft.display.tree.selection import Selection
 from kubeweft.display.views.choosing import choose_selection
-from kubeweft.display.views.definitions import Selection, Views
+from kubeweft.display.views.definitions import Views
 from kubeweft.model.errors import UserError
 
 OWNED = Selection(name="owned")

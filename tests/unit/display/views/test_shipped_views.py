@@ -10,11 +10,11 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from kubeweft.display.json_shape import tree_as_json
-from kubeweft.display.made import GROUP_VALUE
-from kubeweft.display.text import write_tree
-from kubeweft.display.trees import Tree
+from kubeweft.display.tree.made import GROUP_VALUE
+from kubeweft.display.tree.trees import Tree
 from kubeweft.display.views.loading import builtin_views
+from kubeweft.display.writing.json_shape import tree_as_json
+from kubeweft.display.writing.text import write_tree
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.spans import Span
 from memory_reader import story_of

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kubeweft.display.headlines import headline, object_headline
-from kubeweft.display.json_shape import to_text, tree_as_json
-from kubeweft.display.pens import pen_of
-from kubeweft.display.trees import Fact, Node, Tree, facts_of, nodes_of, shown_nodes
+from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, nodes_of, shown_nodes
 from kubeweft.display.views.loading import builtin_views
+from kubeweft.display.words.headlines import headline, object_headline
+from kubeweft.display.words.pens import pen_of
+from kubeweft.display.writing.json_shape import to_text, tree_as_json
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import ChangeType, Observation
 from kubeweft.model.references import ObjectKey

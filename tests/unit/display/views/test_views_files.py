@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kubeweft.display.catalog import STEPS
-from kubeweft.display.parameters import Duration
-from kubeweft.display.trees import Tree
+from kubeweft.display.steps.parameters import Duration
+from kubeweft.display.tree.trees import Tree
+from kubeweft.display.views.catalog import STEPS
 from kubeweft.display.views.loading import builtin_views, load_views, views_with
 from kubeweft.model.errors import UserError
 from memory_reader import story_of

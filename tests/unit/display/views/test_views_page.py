@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from kubeweft.display import made, placeholders
-from kubeweft.display.catalog import STEPS
-from kubeweft.display.parameters import PLACEHOLDERS, Duration, Template
-from kubeweft.display.trees import USUAL
+from kubeweft.display.steps import placeholders
+from kubeweft.display.steps.parameters import PLACEHOLDERS, Duration, Template
+from kubeweft.display.tree import made
+from kubeweft.display.tree.trees import USUAL
+from kubeweft.display.views.catalog import STEPS
 from kubeweft.display.views.loading import builtin_views, load_views, views_with
 from memory_reader import story_of
 from span_builders import change, event, key, owner, request, uid, weave

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from aiohttp import web
 
-from kubeweft.display.answering import Answers
+from kubeweft.display.answering.contract import Answers
 from kubeweft.display.serving.dependencies import TypeLink
 from kubeweft.display.serving.http.failing import Dialect
 from kubeweft.model.errors import BadInput

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
 from kubeweft.display.serving.http.pieces import batches, dump, warnings_of
 from kubeweft.model.spans import Attributes, AttributeValue
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kubeweft.display.answering import TAGS
+from kubeweft.display.answering.contract import TAGS
 from kubeweft.display.serving.http import reading
 from kubeweft.display.serving.http.describing import Parameter
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace, TraceSummary
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace, TraceSummary
 from kubeweft.display.serving.http.pieces import batches, dump, warnings_of
 from kubeweft.model import vocabulary
 from kubeweft.model.spans import Attributes, SpanLink

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from kubeweft.display.answering import DisplayedSpan
-from kubeweft.display.left_out_wording import hint_in_viewers, words_of
-from kubeweft.display.trees import Tree
+from kubeweft.display.answering.contract import DisplayedSpan
+from kubeweft.display.tree.trees import Tree
+from kubeweft.display.words.left_out_wording import hint_in_viewers, words_of
 from kubeweft.otlp.attributes import clean_text
 
 FIRST_SPANS = 64  # in the first piece: somebody is waiting for it

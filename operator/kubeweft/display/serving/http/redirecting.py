@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
-from kubeweft.display import times
 from kubeweft.display.serving.http import reading
 from kubeweft.display.serving.http.describing import Answer, Asked, Parameter, Route
 from kubeweft.display.serving.http.failing import NotFound
 from kubeweft.display.serving.http.schemas import reference
 from kubeweft.display.serving.http.working import Workshop
 from kubeweft.display.serving.http.writing import send_json
-from kubeweft.display.trees import FOREVER
+from kubeweft.display.tree.trees import FOREVER
+from kubeweft.display.words import times
 from kubeweft.model.errors import BadInput, UserError
 
 TRACE_ID = "{trace_id}"  # what stands for the ID in the address of a trace's page

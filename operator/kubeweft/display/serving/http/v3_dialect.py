@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
-from kubeweft.display.answering import Answers, TraceQuestion
+from kubeweft.display.answering.contract import Answers, TraceQuestion
 from kubeweft.display.serving.http import naming, reading
 from kubeweft.display.serving.http.describing import Answer, Asked, Parameter, Route
 from kubeweft.display.serving.http.failing import NotFound
@@ -21,7 +21,7 @@ from kubeweft.display.serving.http.schemas import reference
 from kubeweft.display.serving.http.v3_parameters import RANGE, SEARCH, TRACE
 from kubeweft.display.serving.http.working import Workshop
 from kubeweft.display.serving.http.writing import send_json, send_stream
-from kubeweft.display.trees import FOREVER
+from kubeweft.display.tree.trees import FOREVER
 from kubeweft.model.errors import BadInput
 
 NOT_FOUND = "No traces found"  # Jaeger's words

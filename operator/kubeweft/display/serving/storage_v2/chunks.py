@@ -9,7 +9,7 @@ from typing import Final
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
-from kubeweft.display.answering import DisplayedSpan, DisplayedTrace
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import AttributeValue
 from kubeweft.otlp import wire

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeweft.display.answering import DisplayedSpan
-from kubeweft.display.made import LEFT_HINT
+from kubeweft.display.answering.contract import DisplayedSpan
 from kubeweft.display.serving.storage_v2.chunks import trace_chunks
+from kubeweft.display.tree.made import LEFT_HINT
 
 # No stored trace has a count of windows, and no displayed one the view 0, so this is the ID of none of them.
 TRACE_ID: Final = b"\x4b\x00\xff" + b"explanation"[:13].ljust(13, b"\0")

@@ -16,13 +16,13 @@ from typing import Any, Protocol, TypeVar
 import grpc
 from grpc import aio
 
-from kubeweft.display.answering import Answers, TraceQuestion, TraceSummary
+from kubeweft.display.answering.contract import Answers, TraceQuestion, TraceSummary
 from kubeweft.display.serving.dependencies import TypeLink
 from kubeweft.display.serving.stopping import Stopped, check_stop
 from kubeweft.display.serving.storage_v2.chunks import trace_chunks
 from kubeweft.display.serving.storage_v2.explaining import AGAIN, TRACE_ID, explanation
 from kubeweft.display.serving.storage_v2.working import answered, streamed
-from kubeweft.display.trees import FOREVER
+from kubeweft.display.tree.trees import FOREVER
 from kubeweft.model.errors import KubeweftError, NotNow, UserError
 from kubeweft.otlp import jaeger_storage as api
 

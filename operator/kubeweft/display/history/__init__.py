@@ -1,0 +1,1 @@
+"""One object over time: its versions field by field, who wrote what, and its rollouts side by side."""

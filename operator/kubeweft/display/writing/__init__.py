@@ -1,0 +1,1 @@
+"""A tree for the terminal and for programs: rows, text, JSON."""
