@@ -26,8 +26,8 @@ from watch_recording import Recorded, record
 
 from controlplane.plane import ControlPlane
 from kubeweft.app.pipeline import Pipeline
-from kubeweft.control.objects import LINK_RULES, DeclaredObject
-from kubeweft.control.rule_compiling import compile_rule
+from kubeweft.control.compiling.rules import compile_rule
+from kubeweft.control.declared.objects import LINK_RULES, DeclaredObject
 from kubeweft.kube.receiving import WatchLine
 from kubeweft.links.linker import Linker
 from kubeweft.model.kinds import Kinds

@@ -25,8 +25,8 @@ from kubeweft.control.admission.judging import Judge
 from kubeweft.control.admission.rotation import LIFETIME
 from kubeweft.control.admission.setting_up import Admission
 from kubeweft.control.api import KubernetesControlApi
-from kubeweft.control.compiling import Installation
-from kubeweft.control.operator_thread import OperatorThread
+from kubeweft.control.compiling.policies import Installation
+from kubeweft.control.watching.operator_thread import OperatorThread
 from kubeweft.kube import clients, credentials
 from kubeweft.model.windows import NANOSECONDS
 from operator_process import OperatorProcess

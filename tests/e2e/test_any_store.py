@@ -27,8 +27,8 @@ from controlplane.plane import ControlPlane
 from controlplane.testing import AuditTarget, wait_until
 from jaeger_process import jaeger_over
 from kubeweft.app.serving import ServeOptions
-from kubeweft.control.objects import LINK_RULES, DeclaredObject
-from kubeweft.control.rule_compiling import compile_rule
+from kubeweft.control.compiling.rules import compile_rule
+from kubeweft.control.declared.objects import LINK_RULES, DeclaredObject
 from kubeweft.display.history.manifest import manifest_at, manifest_yaml
 from kubeweft.display.stories import read_story
 from kubeweft.display.views.loading import builtin_views

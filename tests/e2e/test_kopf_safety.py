@@ -31,7 +31,7 @@ from foreign_objects import (
     owned_by_others,
 )
 from kubectl_command import Kubectl
-from kubeweft.control.handlers import safe_settings
+from kubeweft.control.watching.handlers import safe_settings
 from kubeweft.model import vocabulary as v
 from ledger import StoredSpans, audit_entries
 from operator_process import OperatorProcess

@@ -15,7 +15,7 @@ from control_composition import ControlRoom
 from controlplane.plane import ControlPlane
 from controlplane.testing import wait_until
 from foreign_objects import API_SERVICES, dead_api
-from kubeweft.control.health import ClusterHealth, Health, TypeHealth
+from kubeweft.control.judging.health import ClusterHealth, Health, TypeHealth
 from kubeweft.links.statistics import RuleStatistics
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubeweft.control.objects import LINK_RULES, DeclaredObject
-from kubeweft.control.rule_compiling import compile_rule
+from kubeweft.control.compiling.rules import compile_rule
+from kubeweft.control.declared.objects import LINK_RULES, DeclaredObject
 from kubeweft.model import vocabulary as v
 from kubeweft.model.rules import BySelector, LinkRule, SourceSelector, Target
 from kubeweft.model.selectors import ResourcePattern

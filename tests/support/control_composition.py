@@ -10,13 +10,13 @@ from typing import Self
 from kubernetes_asyncio.client.configuration import Configuration
 
 from kubeweft.control.api import KubernetesControlApi
-from kubeweft.control.compiling import Installation
+from kubeweft.control.compiling.policies import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.health import Health
-from kubeweft.control.operator_thread import OperatorThread
+from kubeweft.control.declared.secrets import SecretBook
+from kubeweft.control.judging.health import Health
 from kubeweft.control.reporting import Reporter
-from kubeweft.control.secrets import SecretBook
 from kubeweft.control.sweeping import Sweeper
+from kubeweft.control.watching.operator_thread import OperatorThread
 from kubeweft.kube import clients, credentials
 from kubeweft.model.plan import Plan
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from kubeweft.control.objects import LINK_RULES, DeclaredObject
-from kubeweft.control.rule_compiling import compile_rule
+from kubeweft.control.compiling.rules import compile_rule
+from kubeweft.control.declared.objects import LINK_RULES, DeclaredObject
 from kubeweft.display.stories import read_story
 from kubeweft.display.tree.trees import FOREVER, Tree
 from kubeweft.display.views.choosing import choose_selection
@@ -23,6 +23,9 @@ from kubeweft.model.references import ObjectKey
 from kubeweft.model.rules import LinkRule
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.store.interfaces import SpanReader
+from other_clocks import with_clock
+from replay import Arrival
+from replay import read_story as read_recording
 
 ROOT = Path(__file__).parents[2]
 STORIES = ROOT / "tests" / "stories"
@@ -50,11 +53,18 @@ class Story:
     key: ObjectKey
     more: Mapping[str, Question] = field(default_factory=dict)
     with_rules: bool = False
+    recorded_as: str = ""
+    clocks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        """Where its recording and its golden texts are."""
+        """Where its golden texts are, and its recording, unless it is that of another story with other clocks."""
         return STORIES / self.name
+
+    def arrivals(self) -> list[Arrival]:
+        """What was recorded, as it would be if clusters had these clocks (so many seconds ahead)."""
+        recorded = read_recording(STORIES / (self.recorded_as or self.name))
+        return [with_clock(arrival, self.clocks.get(arrival.cluster, 0)) for arrival in recorded]
 
     @property
     def rules(self) -> tuple[LinkRule, ...]:
@@ -100,7 +110,39 @@ CROSS_CLUSTER = Story(
     {"member-alone": Question(_web("east"), "tree", "object")},
     with_rules=True,
 )
-ALL = (ROLLOUT, CONFLICT_STORM, RECREATED_POD, DELETED_NAMESPACE, FOUR_HOURS, CROSS_CLUSTER)
+SCALED_BACK = Story("scaled_back", _web())
+DEAD_NODE = Story(
+    "dead_node",
+    _web(),
+    {"node": Question(ObjectKey("local", "", "nodes", "", "node-2"), "tree", "neighbours")},
+    with_rules=True,
+)
+ACCOUNT_BY_HAND = Story("account_by_hand", _web())
+EMPTIED_NAMESPACE = Story(
+    "emptied_namespace",
+    _web(namespace="team-b"),
+    {
+        "namespace": Question(ObjectKey("local", "", "namespaces", "", "team-b"), "tree"),
+        "pod": Question(ObjectKey("local", "", "pods", "team-b", "shell"), "tree"),
+        "config-map": Question(ObjectKey("local", "", "configmaps", "team-b", "settings"), "tracing"),
+    },
+)
+OTHER_CLOCKS = Story(
+    "other_clocks", _web("hub"), with_rules=True, recorded_as=CROSS_CLUSTER.name, clocks={"east": -3}
+)
+ALL = (
+    ROLLOUT,
+    CONFLICT_STORM,
+    RECREATED_POD,
+    DELETED_NAMESPACE,
+    FOUR_HOURS,
+    CROSS_CLUSTER,
+    SCALED_BACK,
+    # DEAD_NODE,
+    ACCOUNT_BY_HAND,
+    EMPTIED_NAMESPACE,
+    OTHER_CLOCKS,
+)
 
 
 def golden_of(story: Story, name: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from kubeweft.app.collecting import is_watched
 from kubeweft.app.membership import Member
-from kubeweft.control.health import (
+from kubeweft.control.judging.health import (
     ClusterHealth,
     ExporterHealth,
     Health,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kubeweft.control.health import ClusterHealth, Health
+from kubeweft.control.judging.health import ClusterHealth, Health
 from kubeweft.store.interfaces import StoreStatistics
 from kubeweft.store.retention import RetentionStatistics
 

@@ -26,13 +26,13 @@ from kubeweft.control.admission.addresses import reached_at
 from kubeweft.control.admission.judging import Judge
 from kubeweft.control.admission.setting_up import Admission
 from kubeweft.control.api import KubernetesControlApi
-from kubeweft.control.compiling import Installation
+from kubeweft.control.compiling.policies import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.health import Health
-from kubeweft.control.operator_thread import OperatorThread
+from kubeweft.control.declared.secrets import SecretBook
+from kubeweft.control.judging.health import Health
 from kubeweft.control.reporting import Reporter
-from kubeweft.control.secrets import SecretBook
 from kubeweft.control.sweeping import Sweeper
+from kubeweft.control.watching.operator_thread import OperatorThread
 from kubeweft.export.endpoints import parse_endpoint
 from kubeweft.export.fleet import ExporterFleet
 from kubeweft.export.metrics import ExportCollector
@@ -99,7 +99,7 @@ class Operator:
             connect=self._local,
             plan=self.declarations.plan,
             shared=Shared(
-                identities=Identities(store, local=settings.cluster, save=writer.save_bookmark),
+                identities=Identities(store, local=settings.cluster, write=writer.write),
                 pipeline=self.pipeline,
                 install_key=store.install_key,
                 collect=self._collect,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from kubernetes_asyncio.client.api_client import ApiClient
 
-from kubeweft.control.objects import LINK_RULES, NAMESPACE, POLICIES
+from kubeweft.control.declared.objects import LINK_RULES, NAMESPACE, POLICIES
 from kubeweft.kube.clients import collection_path, get_json, patch_status, read_secret
 from kubeweft.kube.failures import NotServed
 from kubeweft.model.references import ResourceType

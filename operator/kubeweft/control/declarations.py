@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kubeweft.control.compiling import NO_SECRETS, Compiled, Installation, compile_policies
-from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
-from kubeweft.control.rule_compiling import RuleVerdict, compile_rule
-from kubeweft.control.secrets import SecretBook
+from kubeweft.control.compiling.policies import NO_SECRETS, Compiled, Installation, compile_policies
+from kubeweft.control.compiling.rules import RuleVerdict, compile_rule
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES, DeclaredObject
+from kubeweft.control.declared.secrets import SecretBook
 from kubeweft.model.plan import Plan
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from kubeweft.control.api import ControlApi
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.health import Health
-from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
-from kubeweft.control.status import (
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES, DeclaredObject
+from kubeweft.control.judging.health import Health
+from kubeweft.control.judging.status import (
     Status,
     differs,
     differs_in_meaning,

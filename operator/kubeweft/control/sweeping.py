@@ -12,7 +12,7 @@ import logging
 
 from kubeweft.control.api import ControlApi
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.objects import LINK_RULES, POLICIES
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
 from kubeweft.kube.failures import ApiFailure, Forbidden
 
 logger = logging.getLogger(__name__)

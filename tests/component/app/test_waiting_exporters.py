@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kubeweft.app.exporting import Exports
-from kubeweft.control.compiling import Installation, compile_policies
-from kubeweft.control.objects import POLICIES, DeclaredObject
+from kubeweft.control.compiling.policies import Installation, compile_policies
+from kubeweft.control.declared.objects import POLICIES, DeclaredObject
 from kubeweft.export.fleet import ExporterFleet
 from kubeweft.store.interfaces import Batch
 from kubeweft.store.sqlite import SqliteStore

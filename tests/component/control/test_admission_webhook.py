@@ -25,10 +25,10 @@ from kubeweft.control.admission.judging import Judge
 from kubeweft.control.admission.rotation import LONGEST_OVERLAP
 from kubeweft.control.admission.setting_up import Admission
 from kubeweft.control.api import TYPES, KubernetesControlApi
-from kubeweft.control.compiling import Installation
-from kubeweft.control.handlers import safe_settings
-from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
-from kubeweft.control.operator_thread import STOP_LIMIT, OperatorThread
+from kubeweft.control.compiling.policies import Installation
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES, DeclaredObject
+from kubeweft.control.watching.handlers import safe_settings
+from kubeweft.control.watching.operator_thread import STOP_LIMIT, OperatorThread
 from kubeweft.model.references import ResourceType
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.runtime import clock

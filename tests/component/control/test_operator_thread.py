@@ -15,9 +15,9 @@ from kubernetes_asyncio.client.configuration import Configuration
 
 from fake_apiserver import CRDS, FakeApiServer
 from kubeweft.control.api import TYPES, KubernetesControlApi
-from kubeweft.control.handlers import safe_settings
-from kubeweft.control.objects import LINK_RULES, POLICIES
-from kubeweft.control.operator_thread import STOP_LIMIT, OperatorThread
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
+from kubeweft.control.watching.handlers import safe_settings
+from kubeweft.control.watching.operator_thread import STOP_LIMIT, OperatorThread
 from kubeweft.kube.clients import collection_path
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ResourceType

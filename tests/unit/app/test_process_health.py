@@ -13,7 +13,7 @@ from kubeweft.app.collecting import Collector, is_watched
 from kubeweft.app.health import health_of
 from kubeweft.app.membership import NO_TROUBLE, Member, Trouble
 from kubeweft.app.metrics import MOST_CLUSTERS, OTHERS, ProcessCollector
-from kubeweft.control.health import ClusterHealth, ExporterHealth, Health, TypeHealth
+from kubeweft.control.judging.health import ClusterHealth, ExporterHealth, Health, TypeHealth
 from kubeweft.export.standing import ExporterState
 from kubeweft.kube import cluster_watch
 from kubeweft.kube.cluster_watch import ClusterWatch

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from fake_control_api import FakeControlApi
-from kubeweft.control.compiling import Installation
+from kubeweft.control.compiling.policies import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.objects import LINK_RULES, POLICIES
-from kubeweft.control.secrets import SecretBook
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
+from kubeweft.control.declared.secrets import SecretBook
 from kubeweft.model.plan import Plan
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fake_control_api import FakeControlApi
-from kubeweft.control.compiling import Installation
+from kubeweft.control.compiling.policies import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.health import ClusterHealth, Health, TypeHealth
-from kubeweft.control.objects import LINK_RULES, POLICIES
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
+from kubeweft.control.judging.health import ClusterHealth, Health, TypeHealth
 from kubeweft.control.reporting import Reporter
 from kubeweft.kube.failures import ApiFailure, Forbidden, NotServed, Refused, Unavailable
 from kubeweft.links.statistics import RuleStatistics

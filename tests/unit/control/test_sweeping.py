@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from fake_control_api import FakeControlApi
-from kubeweft.control.compiling import Installation
+from kubeweft.control.compiling.policies import Installation
 from kubeweft.control.declarations import Declarations
-from kubeweft.control.objects import LINK_RULES, POLICIES
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
 from kubeweft.control.sweeping import Sweeper
 from kubeweft.kube.failures import Forbidden, Unavailable
 from kubeweft.model.plan import Plan

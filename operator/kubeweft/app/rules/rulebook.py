@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kubeweft.app.rules.documents import Document
-from kubeweft.control.objects import LINK_RULES, DeclaredObject
-from kubeweft.control.rule_compiling import RuleVerdict, compile_rule
+from kubeweft.control.compiling.rules import RuleVerdict, compile_rule
+from kubeweft.control.declared.objects import LINK_RULES, DeclaredObject
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import group_of
 

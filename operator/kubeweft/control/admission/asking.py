@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from kubeweft.control.secrets import Known, Secret
+from kubeweft.control.declared.secrets import Known, Secret
 from kubeweft.kube.failures import Forbidden, NotServed
 from kubeweft.model.errors import KubeweftError
 

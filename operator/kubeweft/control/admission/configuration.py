@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes_asyncio.client.api_client import ApiClient
 
 from kubeweft.control.admission.addresses import Address
-from kubeweft.control.objects import LINK_RULES, POLICIES
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
 from kubeweft.kube.clients import get_json, open_response
 from kubeweft.kube.failures import NotServed, Refused
 

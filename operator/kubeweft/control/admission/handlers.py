@@ -12,7 +12,7 @@ from typing import Any
 import kopf
 
 from kubeweft.control.admission.judging import Ask, Judge, Opinion
-from kubeweft.control.objects import LINK_RULES, POLICIES
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubeweft.control.clusters import LOCAL
-from kubeweft.control.compiling import NO_SECRETS, Compiled, Installation, compile_policies
-from kubeweft.control.objects import LINK_RULES, POLICIES, DeclaredObject
-from kubeweft.control.rule_compiling import compile_rule
-from kubeweft.control.schema import read_policy
-from kubeweft.control.secrets import Known
-from kubeweft.control.verdicts import Verdict
+from kubeweft.control.compiling.clusters import LOCAL
+from kubeweft.control.compiling.policies import NO_SECRETS, Compiled, Installation, compile_policies
+from kubeweft.control.compiling.rules import compile_rule
+from kubeweft.control.compiling.verdicts import Verdict
+from kubeweft.control.declared.objects import LINK_RULES, POLICIES, DeclaredObject
+from kubeweft.control.declared.schema import read_policy
+from kubeweft.control.declared.secrets import Known
 from kubeweft.model.errors import BadInput
 from kubeweft.model.rules import LinkRule
 

@@ -13,8 +13,8 @@ from kubeweft.control.admission.handlers import add_admission, quieten_kopf
 from kubeweft.control.admission.judging import Judge
 from kubeweft.control.admission.rotation import LIFETIME
 from kubeweft.control.admission.server import AGAIN_AFTER, LOOK_EVERY, AdmissionServer
+from kubeweft.control.declared.secrets import Known
 from kubeweft.control.login import Login
-from kubeweft.control.secrets import Known
 from kubeweft.kube.clients import read_secret
 from kubeweft.runtime import clock
 

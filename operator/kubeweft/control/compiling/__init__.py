@@ -1,0 +1,1 @@
+"""From what is declared to the plan in force, and a verdict on each declaration. Pure."""
