@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from controlplane.binaries.finding import find_binaries
-from controlplane.binaries.progress import TerminalProgress
-from controlplane.binaries.toolchain import NoToolchain
-from controlplane.ports import free_ports
-from controlplane.processes import Component
-from controlplane.testing import wait_until
 from kubeweft.export.exporter import SpoolExporter
 from kubeweft.model import vocabulary as v
 from kubeweft.model.plan import Exporter
@@ -27,31 +19,9 @@ from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW
 from memory_spool import MemorySpool
 from otlp_spans import START, change_span, object_span
+from trace_stores import running_jaeger
 
 pytestmark = pytest.mark.jaeger
-
-CONFIG = """
-service:
-  extensions: [jaeger_storage, jaeger_query]
-  pipelines:
-    traces: {{receivers: [otlp], exporters: [jaeger_storage_exporter]}}
-  telemetry:
-    metrics: {{level: none}}
-extensions:
-  jaeger_query:
-    storage: {{traces: memory}}
-    http: {{endpoint: "127.0.0.1:{query}"}}
-    grpc: {{endpoint: "127.0.0.1:{query_grpc}"}}
-  jaeger_storage:
-    backends: {{memory: {{memory: {{max_traces: 10000}}}}}}
-exporters:
-  jaeger_storage_exporter: {{trace_storage: memory}}
-receivers:
-  otlp:
-    protocols:
-      grpc: {{endpoint: "127.0.0.1:{grpc}"}}
-      http: {{endpoint: "127.0.0.1:{http}"}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +35,9 @@ class Jaeger:
 @pytest.fixture(scope="module")
 def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
     """Jaeger v2 with its memory store, fresh for this file."""
-    try:
-        program = find_binaries(TerminalProgress(), programs=("jaeger",))["jaeger"]
-    except NoToolchain as missing:
-        pytest.skip(f"no Jaeger binary, and none can be built: {missing}")
-    folder = tmp_path_factory.mktemp("jaeger")
-    names = ("grpc", "http", "query", "query_grpc")
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
-    (folder / "config.yaml").write_text(CONFIG.format(**ports))
-    component = _component(program, folder)
-    component.start()
-    try:
-        wait_until(lambda: _answers(component, ports["query"]), "Jaeger to answer queries", seconds=60)
-        endpoints = {
-            "GRPC": f"127.0.0.1:{ports['grpc']}",
-            "HTTPProtobuf": f"http://127.0.0.1:{ports['http']}",
-        }
-        yield Jaeger(endpoints, query=f"http://127.0.0.1:{ports['query']}")
-    finally:
-        component.kill()  # it keeps nothing, and would linger
-
-
-def _component(program: Path, folder: Path) -> Component:
-    command = [str(program), "--config", str(folder / "config.yaml")]
-    return Component(name="jaeger", command=command, log=folder / "jaeger.log", grace=5)
-
-
-def _answers(component: Component, port: int) -> bool:
-    assert component.running, f"Jaeger ended: {component.last_words()}"
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/services", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    with running_jaeger(tmp_path_factory.mktemp("jaeger")) as store:
+        endpoints = {"GRPC": store.receiver, "HTTPProtobuf": store.http_receiver}
+        yield Jaeger(endpoints, query=store.address.removeprefix("jaeger-query+"))
 
 
 @pytest.fixture

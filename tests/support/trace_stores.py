@@ -49,16 +49,18 @@ receivers:
   otlp:
     protocols:
       grpc: {{endpoint: "127.0.0.1:{otlp}"}}
+      http: {{endpoint: "127.0.0.1:{otlp_http}"}}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TraceStore:
-    """A running store: where it receives spans (OTLP over gRPC), and the address to read it by."""
+    """A running store: where it receives spans (OTLP over gRPC and, if so, HTTP), and the address to read it by."""
 
     receiver: str
     address: str
     component: Component
+    http_receiver: str = ""
 
 
 def built(program: str) -> Path:
@@ -93,14 +95,15 @@ def remote_storage(folder: Path, database: Database) -> Iterator[TraceStore]:
 def running_jaeger(folder: Path) -> Iterator[TraceStore]:
     """Jaeger v2 with its memory store."""
     program = built("jaeger")
-    names = ("otlp", "query", "query_grpc")
+    names = ("otlp", "otlp_http", "query", "query_grpc")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     (folder / "config.yaml").write_text(JAEGER_CONFIG.format(**ports))
     command = [str(program), "--config", str(folder / "config.yaml")]
     component = Component(name="jaeger", command=command, log=folder / "log", grace=5)
     with _running(component, ready=lambda: _answers(ports["query"])):
         address = f"jaeger-query+http://127.0.0.1:{ports['query']}"
-        yield TraceStore(f"127.0.0.1:{ports['otlp']}", address, component)
+        http_receiver = f"http://127.0.0.1:{ports['otlp_http']}"
+        yield TraceStore(f"127.0.0.1:{ports['otlp']}", address, component, http_receiver)
 
 
 def export(receiver: str, spans: Sequence[Span], *, grouped: bool = False) -> None:

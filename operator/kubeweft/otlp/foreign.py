@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec import structs
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
 from kubeweft.model import vocabulary as v
@@ -110,18 +111,14 @@ def foreign_spans_of_json(resource_spans: Iterable[Json], *, hiding: Hiding) -> 
 
 def cleaned(span: ForeignSpan, *, hiding: Hiding) -> ForeignSpan:
     """A span, whatever way it came, within the limits and without what looks like a secret."""
-    return ForeignSpan(
-        span.trace_id,
-        span.span_id,
-        span.parent_span_id,
-        hiding.redact_text(span.service[:LONGEST_NAME]),
-        hiding.redact_text(span.name[:LONGEST_NAME]),
-        span.start,
-        max(span.start, span.end),
-        span.kind,
-        _clean(span.attributes, hiding),
-        _clean(span.resource, hiding),
-        hiding.redact_text(span.error[:LONGEST_VALUE]),
+    return structs.replace(
+        span,
+        service=hiding.redact_text(span.service[:LONGEST_NAME]),
+        name=hiding.redact_text(span.name[:LONGEST_NAME]),
+        end=max(span.start, span.end),
+        attributes=_clean(span.attributes, hiding),
+        resource=_clean(span.resource, hiding),
+        error=hiding.redact_text(span.error[:LONGEST_VALUE]),
     )
 
 
@@ -154,31 +151,13 @@ def _received(groups: Iterable[tuple[Attributes, Iterator[_Told]]], hiding: Hidi
                     one.name,
                     one.start,
                     min(one.end, LATEST),
-                    one.kind,
-                    one.attributes,
-                    {},
-                    one.error,
+                    kind=one.kind,
+                    attributes=one.attributes,
+                    error=one.error,
                 )
                 cleaned_span = cleaned(span, hiding=hiding)
-                received.spans.append(_with_resource(cleaned_span, others))
+                received.spans.append(structs.replace(cleaned_span, resource=others))  # all share one dict
     return received
-
-
-def _with_resource(span: ForeignSpan, resource: Attributes) -> ForeignSpan:
-    """Spans of one resource share its attributes, which have been cleaned once."""
-    return ForeignSpan(
-        span.trace_id,
-        span.span_id,
-        span.parent_span_id,
-        span.service,
-        span.name,
-        span.start,
-        span.end,
-        span.kind,
-        span.attributes,
-        resource,
-        span.error,
-    )
 
 
 def _fault(told: _Told) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from kubeweft.display.extensions.wanting import BUILTIN_RULES, JOIN_MARK, Joined, JoinRule, joined_by
 from kubeweft.model.foreign import ForeignSpan
 
@@ -100,7 +102,7 @@ class _Forest:
         if any(join in self._wanted for join in joined_by(span, BUILTIN_RULES)):
             return span
         join = self._join(span)
-        return span if join is None else _with_mark(span, f"{join[0]}={join[1]}")
+        return span if join is None else _marked(span, f"{join[0]}={join[1]}")
 
     def _join(self, span: ForeignSpan) -> Join | None:
         """What is wanted and the span belongs to; the first rule that says so decides."""
@@ -135,17 +137,5 @@ def _order(span: ForeignSpan) -> tuple[int, int, bytes, bytes]:
     return span.start, -span.end, span.trace_id, span.span_id
 
 
-def _with_mark(span: ForeignSpan, mark: str) -> ForeignSpan:
-    return ForeignSpan(
-        span.trace_id,
-        span.span_id,
-        span.parent_span_id,
-        span.service,
-        span.name,
-        span.start,
-        span.end,
-        span.kind,
-        {**span.attributes, JOIN_MARK: mark},
-        span.resource,
-        span.error,
-    )
+def _marked(span: ForeignSpan, mark: str) -> ForeignSpan:
+    return structs.replace(span, attributes={**span.attributes, JOIN_MARK: mark})
