@@ -243,7 +243,7 @@ async def test_searching_opening_and_following_a_link(scene: Scene, page: Page) 
     await keep(page, "jaeger-search")
     await page.click("a", containing=f"Deployment: {NAMESPACE}/demo")
     await page.wait_text("Trace Start")
-    assert "/trace/4b" in await page.value("location.pathname")
+    assert (await page.value("location.pathname")).startswith("/trace/")
     await page.wait_text("create by")
     await widen_names(page)
     await keep(page, "jaeger-trace")
@@ -281,7 +281,7 @@ async def follow_link(page: Page, text: str) -> None:
     )
     await page.click_at(*box)
     script = (
-        "(() => { const a = [...document.querySelectorAll('.ant-dropdown a')].find(e => e.href.includes('/trace/4b')"
+        "(() => { const a = [...document.querySelectorAll('.ant-dropdown a')].find(e => e.href.includes('/trace/')"
         " && !e.href.includes(location.pathname)); return a ? a.href : null; })()"
     )
     href = await page.wait(script, "the other trace in the list")
@@ -301,7 +301,7 @@ async def test_coming_in_by_a_link_from_outside(scene: Scene, page: Page) -> Non
     """An address of a search, and one of a trace, work in a browser that has never been here."""
     await page.open(search_page(scene, "actors", resource="deployments", namespace=NAMESPACE, name="demo"))
     found = await page.wait(
-        "(document.querySelector('a[href*=\"/trace/4b\"]') || {}).href", "a trace among the results"
+        "(document.querySelector('a[href*=\"/trace/\"]') || {}).href", "a trace among the results"
     )
     await page.open("about:blank")
     await page.open(str(found).split("?")[0])
