@@ -89,6 +89,20 @@ class Settings(BaseSettings):
     otlp_token_file: str = Field(
         "", description="file with the bearer token that senders of spans have to show; kube-apiserver cannot"
     )
+    otlp_insecure_no_auth: bool = Field(
+        False,
+        description="take spans at addresses that other machines reach without asking who is there, because a NetworkPolicy"
+        " keeps others out",
+    )
+    otlp_tls_cert: str = Field(
+        "", description="certificate file of the addresses where spans are taken; empty: no TLS"
+    )
+    otlp_tls_key: str = Field("", description="key file that belongs to otlp_tls_cert")
+    otlp_insecure_no_tls: bool = Field(
+        False,
+        description="take the token of senders without TLS at addresses that other machines reach, because a proxy or a mesh"
+        " encrypts it",
+    )
     without_policy: Literal["everything", "nothing"] = Field(
         "everything", description="what to trace while there is no TracingPolicy"
     )

@@ -7,19 +7,23 @@ every Pod also names its Node. Searches are timed on stores that grow: the same 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from profiling import hottest
 
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
 from kubeweft.display.reading.levels import Limits
 from kubeweft.display.serving.answers import StoryAnswers
+from kubeweft.display.serving.storage_v2.chunks import trace_chunks
 from kubeweft.display.stories import read_story
 from kubeweft.display.tree.trees import facts_of, nodes_of
 from kubeweft.display.views.loading import builtin_views
@@ -80,32 +84,74 @@ def crowded_store(path: Path, *, heavy: bool) -> Case:
 
 
 def tree_figures(case: Case, name: str) -> dict[str, Any]:
-    """CPU to read and arrange the tree, and to have its first and its last span for a viewer."""
+    """CPU to read and arrange the tree, and to have its first span, its first bytes and its last span for a viewer."""
     with SqliteReader(case.path) as reader:
         answers = StoryAnswers(reader, views=builtin_views(), kinds=Kinds())
         trace_id = answers.locate(resource="deployments.apps", name=case.of.deployment.name)
 
-        def spans() -> Iterator[object]:
+        def opened() -> DisplayedTrace:
             trace = answers.open(trace_id)
             assert trace is not None
-            yield from trace.spans
+            return trace
 
         tree = read_story(reader, case.of.deployment, limits=LIMITS)
         nodes = sum(1 for _ in nodes_of(tree.root))
         facts = sum(1 for node in nodes_of(tree.root) for _ in facts_of(node.facts))
         assert (nodes, tree.truncated) == (2 + len(case.of.pods), ()), (nodes, tree.truncated)
         del tree
+        reads = statements_of(reader, opened)
         arranged = best_of(lambda: read_story(reader, case.of.deployment, limits=LIMITS))
-        first = best_of(lambda: next(iter(spans())))
-        whole = best_of(lambda: sum(1 for _ in spans()))
-    print(f"{name}: {case.spans:,} spans stored, {nodes:,} objects and {facts:,} facts shown")
+        first = best_of(lambda: next(opened().spans))
+        first_bytes = best_of(lambda: next(trace_chunks(trace_id, opened().spans)))
+        whole = best_of(lambda: sum(1 for _ in opened().spans))
+        held = held_figures(lambda: opened().spans, name)
+    print(
+        f"{name}: {case.spans:,} spans stored, {nodes:,} objects and {facts:,} facts shown by {reads} reads"
+    )
     print(f"  CPU: tree {arranged.cpu:,.0f} ms, first span {first.cpu:,.0f} ms, all {whole.cpu:,.0f} ms")
+    print(f"  first bytes for Jaeger: {first_bytes.cpu:,.0f} ms CPU, after {first_bytes.wall:,.0f} ms")
     return {
         f"{name}_cpu_ms": arranged.cpu,
         f"{name}_first_span_cpu_ms": first.cpu,
         f"{name}_first_span_ms": first.wall,
+        f"{name}_first_bytes_cpu_ms": first_bytes.cpu,
+        f"{name}_first_bytes_ms": first_bytes.wall,
         f"{name}_all_spans_cpu_ms": whole.cpu,
+        f"{name}_reads": reads,
+        **held,
     }
+
+
+def statements_of(reader: SqliteReader, run: Callable[[], object]) -> int:
+    """How often the store is asked."""
+    statements: list[str] = []
+    with reader._reading() as reading:  # the connection goes back, and is the one that is used next
+        connection = reading.connection
+        connection.set_trace_callback(statements.append)
+    statements.clear()
+    run()
+    connection.set_trace_callback(None)
+    return sum(1 for statement in statements if statement.startswith(("SELECT", "WITH")))
+
+
+def held_figures(opened: Callable[[], Iterator[DisplayedSpan]], name: str) -> dict[str, Any]:
+    """The memory of an opened tree of which a viewer has read the first span, and of which it has read half."""
+    count = sum(1 for _ in opened())
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    spans = opened()
+    next(spans)
+    at_first = tracemalloc.get_traced_memory()[0] - before
+    for _ in itertools.islice(spans, count // 2):
+        pass
+    half_way, most = (size - before for size in tracemalloc.get_traced_memory())
+    tracemalloc.stop()
+    held = {"first": at_first / count, "half_way": half_way / count, "most": most / count}
+    print(
+        f"{name}: {count:,} spans opened, of memory for each {held['first']:,.0f} bytes at the first,"
+        f" {held['half_way']:,.0f} half way, {held['most']:,.0f} while the tree is arranged"
+    )
+    return {f"{name}_{when}_bytes_per_span": size for when, size in held.items()}
 
 
 def streamed_growth(case: Case) -> float:

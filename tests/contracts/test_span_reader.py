@@ -23,7 +23,14 @@ from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Observation, Related
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span, SpanLink
-from kubeweft.store.interfaces import FoundObject, ObjectQuery, WindowQuestion, windows_of_many
+from kubeweft.store.interfaces import (
+    FoundObject,
+    ObjectQuery,
+    Told,
+    WindowQuestion,
+    places_of,
+    windows_of_many,
+)
 from kubeweft.store.interfaces import SpanReader as Reader
 from memory_reader import MemoryReader
 from reader_benches import IN_PROCESS, REAL, ReaderBench, over, real_store
@@ -334,6 +341,30 @@ def test_searching(bench: ReaderBench, query: dict[str, object], expected: list[
         assert set(got) == set(expected)
     else:
         assert got == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"told": Told(attributes=((v.USER, "user-api-1"),))}, {"api-1"}),
+        ({"told": Told(attributes=((v.SOURCE, "request"), (v.KIND, "Node")))}, {"node-1"}),
+        ({"told": Told(failed=True)}, set()),
+        ({"among": "shop"}, {"w[eb]?-3", "web-2"}),
+        ({"among": "shop", "name": "web-2"}, {"web-2"}),
+    ],
+)
+def test_a_search_for_what_is_told_or_among_places_misses_nothing(
+    bench: ReaderBench, query: dict[str, object], expected: set[str]
+) -> None:
+    """A store that cannot look for it gives what matches otherwise."""
+    objects(bench)
+    if "among" in query:
+        query = {**query, "among": (bench.key("", namespace="shop"), bench.key("", resource="none"))}
+    got = names(bench, **query)
+    assert set(got) == expected if bench.name == "embedded" else set(got) >= expected
+    there, complete = places_of(bench.reader, ObjectQuery(cluster=bench.cluster), most=10)
+    assert {place.namespace for place in there} == {"shop", "blog", ""}
+    assert complete
 
 
 def test_what_a_search_tells_of_an_object(bench: ReaderBench) -> None:

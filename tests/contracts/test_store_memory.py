@@ -169,6 +169,24 @@ def test_audit_versions_are_kept_once_and_come_in_the_order_of_their_versions(be
     assert bench.store.audit_versions("nowhere", "u") == []
 
 
+def test_a_name_that_stands_for_another_cluster_has_no_watch_to_resume(bench: Bench) -> None:
+    def seen(cluster: str, resource: str, version: str) -> Checkpoint:
+        return Checkpoint(cluster, "apps", resource, version, 5, (version_of("a"),), (), ((1, b"dict"),))
+
+    bench.write(fact(key_of(), 1))
+    former = [seen("prod", "deployments", "10"), seen("prod", "jobs", "11"), seen("test", "jobs", "12")]
+    bench.store.write(Batch(checkpoints=former))
+    bench.store.write(Batch(replaced=("prod", "never-seen"), checkpoints=(seen("prod", "jobs", "3"),)))
+    assert bench.store.resume("prod", "apps", "deployments") is None
+    newer, untouched = bench.store.resume("prod", "apps", "jobs"), bench.store.resume("test", "apps", "jobs")
+    assert newer is not None
+    assert untouched is not None
+    assert (newer.version, untouched.version) == ("3", "12")
+    bench.store.write(Batch(replaced=("prod",), bookmarks=(("who", b"new"),)))
+    assert bench.store.resume("prod", "apps", "jobs") is None
+    assert bench.everything() == [fact(key_of(), 1)]  # spans are retention's business
+
+
 def test_of_one_audit_version_the_earliest_time_counts_in_any_order(bench: Bench) -> None:
     create = audit_version("1")._replace(created=True, time=NINE + 5)
     earlier = audit_version("1")._replace(deleted=True, time=NINE + 3)

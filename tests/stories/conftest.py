@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from recorded_stories import ALL, Story
-from replay import Arrival, read_story, replay
+from kubeweft.display.tree.trees import Tree
+from kubeweft.store.sqlite import SqliteStore
+from recorded_stories import ALL, Question, Story, tree_of
+from replay import Arrival, replay
+from story_ways import Ask
 
 Told = Callable[[Story], Awaitable[Path]]
 
@@ -16,7 +19,7 @@ Told = Callable[[Story], Awaitable[Path]]
 @pytest.fixture(scope="session")
 def recordings() -> dict[str, list[Arrival]]:
     """By the name of the story."""
-    return {story.name: read_story(story.folder) for story in ALL}
+    return {story.name: story.arrivals() for story in ALL}
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,14 @@ def told(tmp_path_factory: pytest.TempPathFactory, recordings: dict[str, list[Ar
         return file
 
     return file_of
+
+
+@pytest.fixture
+def ask(told: Told) -> Ask:
+    """What a view answers about the object of a story."""
+
+    async def answer(story: Story, view: str) -> Tree:
+        with SqliteStore.open_reader(await told(story)) as reader:
+            return tree_of(reader, Question(story.key, view))
+
+    return answer

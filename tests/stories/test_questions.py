@@ -5,60 +5,16 @@ Golden texts may be written anew in a hurry; what is said here has to hold in an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-
 import pytest
 
 from kubeweft.display.tree.made import GROUP_CONFLICTS, SHOWN_REPLACED, tag
-from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, link_target, nodes_of
+from kubeweft.display.tree.trees import Fact, Node, link_target, nodes_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.windows import NANOSECONDS
-from kubeweft.store.sqlite import SqliteStore
-from recorded_stories import (
-    CONFLICT_STORM,
-    CROSS_CLUSTER,
-    DELETED_NAMESPACE,
-    FOUR_HOURS,
-    RECREATED_POD,
-    Question,
-    Story,
-    tree_of,
-)
+from recorded_stories import CONFLICT_STORM, CROSS_CLUSTER, DELETED_NAMESPACE, FOUR_HOURS, RECREATED_POD
+from story_ways import Ask, all_facts, begins_to_go, is_creation_of, node_named, ways_in
 
-Ask = Callable[[Story, str], Awaitable[Tree]]
 HOUR = 3600 * NANOSECONDS
-
-
-@pytest.fixture
-def ask(told: Callable[[Story], Awaitable[Path]]) -> Ask:
-    async def answer(story: Story, view: str) -> Tree:
-        with SqliteStore.open_reader(await told(story)) as reader:
-            return tree_of(reader, Question(story.key, view))
-
-    return answer
-
-
-def all_facts(tree: Tree) -> Iterator[Fact]:
-    for node in nodes_of(tree.root):
-        yield from facts_of(node.facts)
-
-
-def ways_to(facts: tuple[Fact, ...], above: tuple[Fact, ...] = ()) -> Iterator[tuple[Fact, ...]]:
-    """Every fact with all that it stands under because of it, outermost first."""
-    for fact in facts:
-        way = above if fact.span.source == "group" else (*above, fact)
-        if way is not above:
-            yield way
-        yield from ways_to(fact.children, way)
-
-
-def ways_in(tree: Tree) -> list[tuple[Fact, ...]]:
-    return [way for node in nodes_of(tree.root) for way in ways_to(node.facts)]
-
-
-def node_named(tree: Tree, name: str) -> Node:
-    return next(node for node in nodes_of(tree.root) if node.key.name == name)
 
 
 async def test_who_fights_whom(ask: Ask) -> None:
@@ -92,22 +48,17 @@ async def test_who_ended_the_first_life_and_what_followed(ask: Ask, pod: str, ve
     assert first.deleted is not None
     assert second.created is not None
     assert first.deleted < second.created
-    asked = next(fact for fact in node.facts if any(_begins_to_go(c) for c in fact.children))
+    asked = next(fact for fact in node.facts if any(begins_to_go(c) for c in fact.children))
     assert (asked.life, asked.text(v.VERB), asked.text(v.USER)) == (0, verb, user)
     for fact in node.facts:
         assert {child.life for child in fact.children} <= {fact.life}
     ways = ways_in(await ask(RECREATED_POD, "tracing"))
-    made_again = [way for way in ways if _is_creation(way[-1], node) and way[-1].text(v.UID) == second.uid]
+    made_again = [way for way in ways if _makes(way[-1], node) and way[-1].text(v.UID) == second.uid]
     assert [(way[0].text(v.USER), way[0].text(v.VERB)) for way in made_again] == [(user, verb)]
 
 
-def _begins_to_go(change: Fact) -> bool:
-    return "+ metadata.deletionTimestamp" in change.text(v.WORDS)
-
-
-def _is_creation(fact: Fact, node: Node) -> bool:
-    created = fact.span.source == "request" and fact.text(v.VERB) == "create"
-    return created and fact.span.key == node.key and not fact.text(v.SUBRESOURCE)
+def _makes(fact: Fact, node: Node) -> bool:
+    return fact.span.key == node.key and is_creation_of(fact, node.key.resource)
 
 
 async def test_who_deleted_what(ask: Ask) -> None:

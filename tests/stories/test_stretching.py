@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from other_clocks import with_clock
+from replay import Arrival
 from stretching import SECOND, Quiet, later, stretched
 
 AT = 1795259160  # 2026-11-21T11:06:00Z
@@ -41,3 +43,15 @@ def test_times_keep_their_order() -> None:
 
 def test_without_quiet_times_nothing_moves() -> None:
     assert stretched('"2026-11-21T11:06:00Z"', []) == '"2026-11-21T11:06:00Z"'
+
+
+def test_a_clock_that_is_behind_writes_earlier_times_and_nothing_arrives_otherwise() -> None:
+    made = AT * SECOND + 123
+    body = f'{{"a":"2026-11-21T11:06:01.25Z","name":"web.{made:016x}","n":1795259161}}'
+    written = Arrival(made, "events", "ADDED", body.encode(), "7", "east")
+    moved = with_clock(written, -3)
+    assert moved.body.decode() == body.replace("06:01", "05:58").replace(
+        f"{made:016x}", f"{made - 3 * SECOND:016x}"
+    )
+    assert (moved.at, moved.version) == (written.at, written.version)
+    assert with_clock(written, 0) == written

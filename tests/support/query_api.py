@@ -16,6 +16,7 @@ from kubeweft.display.serving.http.application import AnswersFor, build_applicat
 from kubeweft.display.serving.http.describing import QueryAnswers
 from kubeweft.display.serving.http.schemas import SCHEMAS
 from kubeweft.display.serving.http.server import QueryServer
+from kubeweft.display.serving.working import WorkLimits, Workshop
 from kubeweft.display.tree.trees import FOREVER, Node, Tree, Truncation
 from kubeweft.model.errors import UserError
 from kubeweft.model.spans import Span
@@ -142,12 +143,17 @@ class Client:
 
 @asynccontextmanager
 async def query_api(
-    answers: QueryAnswers | None = None, *, answers_for: AnswersFor | None = None, **options: Any
+    answers: QueryAnswers | None = None,
+    *,
+    answers_for: AnswersFor | None = None,
+    limits: WorkLimits | None = None,
+    **options: Any,
 ) -> AsyncIterator[Client]:
     """A server that gives these answers, and a client; ``options`` as for ``build_application``."""
     options.setdefault("now", lambda: at("12:00:00"))
     wanted = answers_for or everybody(answers or FixedAnswers())
-    server = QueryServer(build_application(wanted, **options), grace=0.2)
+    workshop = Workshop(limits)
+    server = QueryServer(build_application(wanted, workshop=workshop, **options), grace=0.2)
     await server.start("127.0.0.1", 0)
     try:
         timeout = aiohttp.ClientTimeout(total=30)
@@ -156,6 +162,7 @@ async def query_api(
             yield Client(session, server)
     finally:
         await server.close()
+        workshop.close()
 
 
 def check_shape(value: Any, name: str) -> None:

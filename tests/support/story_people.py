@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from cluster_requests import MERGE, Cluster, Json
+import yaml
+
+from cluster_requests import MERGE, RBAC, Cluster, Json
 from controlplane.plane import ControlPlane
 from controlplane.testing import wait_until
 from rollout import deployment_manifest
@@ -50,6 +53,26 @@ def new_namespace(person: Person, name: str) -> None:
     wait_until(
         lambda: person.has(f"/api/v1/namespaces/{name}/serviceaccounts/default"), "the service account"
     )
+
+
+def kubeconfig_of_account(person: Person, plane: ControlPlane, *, namespace: str, account: str) -> Path:
+    """The kubeconfig of a new service account that may edit its namespace; it holds the account's token."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    person.create(accounts, {"metadata": {"name": account}})
+    binding = {
+        "metadata": {"name": account},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
+    person.create(f"{RBAC}/namespaces/{namespace}/rolebindings", binding)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = person.create(f"{accounts}/{account}/token", request)["status"]["token"]
+    content: Any = yaml.safe_load(plane.kubeconfig.read_text())
+    content["users"][0]["user"] = {"token": token}
+    path = plane.kubeconfig.with_name(f"{account}.kubeconfig")
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(content))
+    return path
 
 
 def wait_settled(person: Person, path: str, replicas: int) -> None:

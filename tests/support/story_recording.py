@@ -29,11 +29,13 @@ PATHS = {
     "pods": "/api/v1/pods",
     "services": "/api/v1/services",
     "configmaps": "/api/v1/configmaps",
+    "nodes": "/api/v1/nodes",
     "events": "/api/v1/events",
 }
 EVERY_NAMESPACE_HAS = "kube-root-ca.crt"
 DELIVERED_AFTER = SECOND  # a batching webhook delivers once a second
-LARGE = 500_000
+LARGE = 200_000
+LONGEST_QUIET = 600.0  # seconds without a line of a watch
 
 Json = dict[str, Any]
 
@@ -47,7 +49,12 @@ class Watching:
         listed = api.get(base="", version="", url=path, params={"limit": 1}).json()
         version = listed["metadata"]["resourceVersion"]
         self._response = api.get(
-            base="", version="", url=path, stream=True, params={"watch": "1", "resourceVersion": version}
+            base="",
+            version="",
+            url=path,
+            stream=True,
+            params={"watch": "1", "resourceVersion": version},
+            timeout=LONGEST_QUIET,
         )
         self.lines: list[Json] = []
         threading.Thread(target=self._read, daemon=True).start()

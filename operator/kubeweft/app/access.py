@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 LONGEST_TOKEN: Final = 16 * 1024
-AT_A_STRETCH: Final = 500
+AT_A_STRETCH: Final = 100
 
 
 class Gate:

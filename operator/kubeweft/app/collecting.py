@@ -11,6 +11,7 @@ from kubernetes_asyncio.client.api_client import ApiClient
 
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.kube.cluster_watch import ClusterWatch
+from kubeweft.kube.collection import Recognise, whoever_answers
 from kubeweft.kube.discovery import Discovered
 from kubeweft.kube.receiving import Receiver
 from kubeweft.kube.watch_state import Phase
@@ -60,6 +61,7 @@ class Collector:
         install_key: bytes,
         plan: Plan,
         linker: Linker = NO_RULES,
+        recognise: Recognise = whoever_answers,
     ) -> None:
         """``plan`` is the part that concerns this cluster. ``install_key`` is the key of digests of secret values."""
         self._linker = linker
@@ -79,6 +81,7 @@ class Collector:
             receiver_for=self._receiver_for,
             on_discovered=self._learn,
             metadata_only=self._metadata_only,
+            recognise=recognise,
         )
 
     @property

@@ -10,13 +10,14 @@ from datetime import tzinfo
 import click
 from rich.console import Console
 
+from kubeweft.app.object_limits import COMPARED, count_more, limits_of
 from kubeweft.app.showing import reading, zone_of
 from kubeweft.display.history.comparing import Comparison, Ended, compare, comparison_as_json, ended_alike
 from kubeweft.display.history.comparison_text import write_comparison
 from kubeweft.display.history.manifest import Manifest, WasDeleted, manifest_at
 from kubeweft.display.history.run_starts import RunStarts
 from kubeweft.display.history.runs import Run, run_of
-from kubeweft.display.reading.levels import DEFAULT_LIMITS
+from kubeweft.display.reading.levels import Limits
 from kubeweft.display.reading.resolving import Wanted, resolve
 from kubeweft.display.stories import read_story
 from kubeweft.display.tree.selection import OWNED
@@ -31,7 +32,6 @@ from kubeweft.runtime import clock
 from kubeweft.store.interfaces import SpanReader
 
 WITH_CHILDREN = dataclasses.replace(OWNED, linked="none")
-LIMITS = dataclasses.replace(DEFAULT_LIMITS, objects=10_000)  # it is steps that are shown, not objects
 DAY = 86_400 * NANOSECONDS
 FORM = "write [CLUSTER:]KIND/NAME, KIND/NAMESPACE/NAME, or either with @TIME after it for one rollout"
 _CLOCK = re.compile(
@@ -55,6 +55,7 @@ def show_comparison(
     namespace: str,
     cluster: str,
     quiet: str,
+    objects: int,
     local: bool,
     form: str,
     console: Console,
@@ -65,7 +66,10 @@ def show_comparison(
     now = clock.now()
     sides = [parse_side(one, namespace=namespace, cluster=cluster, now=now, zone=zone) for one in words]
     with reading(store) as (reader, kinds):
-        runs = [read_run(reader, kinds, side, quiet=silence, now=now, zone=zone) for side in sides]
+        runs = [
+            read_run(reader, kinds, side, quiet=silence, now=now, zone=zone, objects=objects)
+            for side in sides
+        ]
         comparison = compare(runs[0], runs[1], ended=_ended(reader, runs[0], runs[1]))
     _write(comparison, form=form, console=console, zone=zone)
 
@@ -104,9 +108,18 @@ def _is_time(text: str, *, now: int, zone: tzinfo) -> bool:
     return True
 
 
-def read_run(reader: SpanReader, kinds: Kinds, side: Side, *, quiet: int, now: int, zone: tzinfo) -> Run:
+def read_run(
+    reader: SpanReader,
+    kinds: Kinds,
+    side: Side,
+    *,
+    quiet: int,
+    now: int,
+    zone: tzinfo,
+    objects: int = COMPARED,
+) -> Run:
     """The run that a side means; raises ``UserError`` where none had begun by then."""
-    key = resolve(reader, kinds, side.wanted)
+    key = _resolved(reader, kinds, side)
     starts = RunStarts(reader, key, kinds)
     asked = ""
     if side.time:
@@ -115,27 +128,38 @@ def read_run(reader: SpanReader, kinds: Kinds, side: Side, *, quiet: int, now: i
         asked = side.time if begun.time < time else ""
     else:
         begun = starts.of_last_life()
-    last = _last_read(reader, key, begun.time)
+    limits = limits_of(objects)
+    last = _last_read(reader, key, begun.time, limits)
     tree = read_story(
         reader,
         key,
         selection=WITH_CHILDREN,
         since=begun.time,
         until=min(begun.until, last),
-        limits=LIMITS,
+        limits=limits,
         kinds=kinds,
     )
     run = run_of(tree, start=begun.time, quiet=quiet, started_by=begun.fact)
-    truncated = tuple(dict.fromkeys((*begun.truncated, *run.truncated)))
+    truncated = count_more(dict.fromkeys((*begun.truncated, *run.truncated)), objects=objects)
     cut = last if last < begun.until and last - run.end < quiet else 0
     return dataclasses.replace(run, truncated=truncated, asked=asked, cut=cut)
 
 
-def _last_read(reader: SpanReader, key: ObjectKey, begin: int) -> int:
+def _resolved(reader: SpanReader, kinds: Kinds, side: Side) -> ObjectKey:
+    try:
+        return resolve(reader, kinds, side.wanted)
+    except UserError as error:
+        _, at, time = side.wanted.name.rpartition("@")
+        if not at or side.time:
+            raise
+        raise UserError(f"{error} (if '{time}' is to be a time, write it like {times.EXAMPLES})") from None
+
+
+def _last_read(reader: SpanReader, key: ObjectKey, begin: int, limits: Limits) -> int:
     """Up to when a run is looked at: as long as no limit would leave out its first windows for the sake of the last."""
     windows = reader.windows_of(key, since=begin, until=begin)
     first = windows[-1] if windows else None
-    return min(first.start + LIMITS.windows * first.length - 1, FOREVER) if first else FOREVER
+    return min(first.start + limits.windows * first.length - 1, FOREVER) if first else FOREVER
 
 
 def _ended(reader: SpanReader, a: Run, b: Run) -> tuple[Ended, ...]:

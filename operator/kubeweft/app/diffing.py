@@ -30,7 +30,9 @@ def show_difference(store: str, question: Question, *, form: Form, console: Cons
             f"--from {question.since} lies after --to {question.until}: write the earlier one first"
         )
     with reading(store) as (reader, kinds):
-        found = difference(reader, find_key(reader, kinds, question), since=since, until=until)
+        key = find_key(reader, kinds, question)
+        known = kinds.kind_of(key.group, key.resource)
+        found = difference(reader, key, since=since, until=until, kind=known.kind if known else "")
     _write(found, question, form=form, console=console)
     return found.is_same
 

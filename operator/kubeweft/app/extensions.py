@@ -52,7 +52,8 @@ def extension_settings(own: str | Mapping[str, Any]) -> ExtensionSettings:
     try:
         document = yaml.safe_load(Path(own).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read the extensions in {own}: {error}") from None
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"cannot read the extensions in {own}: {reason}") from None
     if not isinstance(document, Mapping):
         raise UserError(f"{own}: write `sources:` and `joins:`, each with a list")
     return parse_extensions(document, own)

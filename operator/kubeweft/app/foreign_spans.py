@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubeweft.app.extensions import join_rules
-from kubeweft.display.serving.http.server import is_loopback
+from kubeweft.app.listening import Protection
 from kubeweft.otlp.foreign import Hiding
 from kubeweft.runtime import clock
 from kubeweft.settings import Settings, parse_address
@@ -39,35 +39,47 @@ async def receiving_foreign(
 ) -> AsyncIterator[Listening]:
     """Take spans within the block, from the moment on in which it is known what has to be hidden.
 
-    Raises ``UserError`` where an address or the token's file cannot be used.
+    Raises ``UserError`` where an address, the token's file or the certificate cannot be used, or strangers could send.
     """
     joins = dict.fromkeys(rule.attribute for rule in join_rules(settings.extensions))
     if not settings.otlp_listen and not settings.otlp_listen_http:
         yield Listening()
         return
+    protection = _protection(settings)
+    for option, address in (
+        ("--otlp-listen", settings.otlp_listen),
+        ("--otlp-listen-http", settings.otlp_listen_http),
+    ):
+        if address:
+            protection.check(option, address)
+    tls, certificate = protection.context(), protection.certificate()
     token = BearerToken(Path(settings.otlp_token_file)) if settings.otlp_token_file else None
     intake = Intake(write, hiding=hiding, joins=tuple(joins), now=clock.now, is_open=is_open)
     grpc = http = 0
-    _warn_of_strangers(settings)
     async with contextlib.AsyncExitStack() as stack:
         if settings.otlp_listen:
             host, port = parse_address(settings.otlp_listen)
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            grpc = await stack.enter_async_context(grpc_endpoint(intake, address, token=token))
+            grpc = await stack.enter_async_context(
+                grpc_endpoint(intake, address, token=token, certificate=certificate)
+            )
             logger.info("taking spans of other components by OTLP/gRPC: port=%d", grpc)
         if settings.otlp_listen_http:
             host, port = parse_address(settings.otlp_listen_http)
-            http = await stack.enter_async_context(http_endpoint(intake, host, port, token=token))
+            http = await stack.enter_async_context(http_endpoint(intake, host, port, token=token, tls=tls))
             logger.info("taking spans of other components by OTLP/HTTP: port=%d", http)
         yield Listening(grpc, http)
 
 
-def _warn_of_strangers(settings: Settings) -> None:
-    """kube-apiserver can show no token, so that this is no error; but nobody should be surprised by it."""
-    for address in (settings.otlp_listen, settings.otlp_listen_http):
-        if address and not settings.otlp_token_file and not is_loopback(parse_address(address)[0]):
-            logger.warning(
-                "whoever reaches %s can add spans to what is shown: keep others out by a NetworkPolicy, or give "
-                "--otlp-token-file",
-                address,
-            )
+def _protection(settings: Settings) -> Protection:
+    return Protection(
+        options="--otlp-",
+        ask="--otlp-token-file",
+        everybody="may add spans to what is shown",
+        secrets="the token of senders",
+        asked=bool(settings.otlp_token_file),
+        without_auth=settings.otlp_insecure_no_auth,
+        without_tls=settings.otlp_insecure_no_tls,
+        tls_cert=settings.otlp_tls_cert,
+        tls_key=settings.otlp_tls_key,
+    )

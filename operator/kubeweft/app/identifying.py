@@ -3,7 +3,8 @@
 A cluster is known by the UID of its namespace ``kube-system``, as Kubernetes itself recommends. The UID that a name
 stands for is remembered for as long as the store has data of this name: what two clusters did would otherwise be mixed
 in one history. While a name is in use it stands for one cluster even if nothing is stored yet, because its watches
-know objects and versions of that cluster. Where the UID may not be read, nothing can be compared and nothing is
+know objects and versions of that cluster. A name that becomes free keeps nothing of its former cluster: to go on
+at versions of one cluster in another would lose changes, and tell of deletions that never were. Where the UID may not be read, nothing can be compared and nothing is
 refused.
 """
 
@@ -12,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from kubeweft.model.errors import NotNow
+from kubeweft.store.interfaces import Batch
+
 BOOKMARK = "cluster-uid/"
 
-Save = Callable[[str, bytes], Awaitable[None]]
+Write = Callable[[Batch], Awaitable[object]]
 
 
 class Memory(Protocol):
@@ -30,11 +34,11 @@ class Memory(Protocol):
 class Identities:
     """Who is who among the clusters of one process. The ``local`` name comes before all others."""
 
-    def __init__(self, memory: Memory, *, local: str, save: Save) -> None:
-        """Nothing is claimed yet. ``save`` writes a bookmark, and may raise ``NotNow``."""
+    def __init__(self, memory: Memory, *, local: str, write: Write) -> None:
+        """Nothing is claimed yet. ``write`` may raise ``NotNow``."""
         self._memory = memory
         self._local = local
-        self._save = save
+        self._write = write
         self._known: dict[str, str] = {}  # what the store remembers, by name
         self._claimed: dict[
             str, str
@@ -79,9 +83,21 @@ class Identities:
         return self._remembered(name) if name in self._memory.clusters() else ""
 
     async def remember(self, name: str, uid: str) -> None:
-        """Later runs know it too. Raises ``NotNow`` if that cannot be written now: then call it again."""
-        if uid and self._remembered(name) != uid:
-            await self._save(BOOKMARK + name, uid.encode())
+        """Later runs know it too, and take up nothing that was seen in another cluster under this name.
+
+        Call it with each look: what cannot be written now may be later. Raises ``NotNow`` if the cluster must not be
+        watched before that.
+        """
+        before = self._remembered(name)
+        if not uid or before == uid:
+            return
+        batch = Batch(bookmarks=((BOOKMARK + name, uid.encode()),), replaced=(name,) if before else ())
+        try:
+            await self._write(batch)
+        except NotNow:
+            if before:
+                raise
+        else:
             self._known[name] = uid
 
     def _remembered(self, name: str) -> str:

@@ -8,19 +8,20 @@ never seen before nobody else could say that they went unseen, so that this is d
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from kubeweft.app.collecting import Collector, is_watched
 from kubeweft.app.identifying import Identities
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.kube.clients import ClusterClient, cluster_uid
+from kubeweft.kube.collection import Recognise
 from kubeweft.kube.discovery import discover
-from kubeweft.kube.failures import TOO_MANY_REQUESTS, ApiFailure
+from kubeweft.kube.failures import TOO_MANY_REQUESTS, ApiFailure, Gone, Refused, Unavailable
 from kubeweft.model.errors import NotNow, UserError
 from kubeweft.model.observations import Gap
 from kubeweft.model.plan import Plan
@@ -34,7 +35,7 @@ from kubeweft.sources.objects.shaping import Rules
 logger = logging.getLogger(__name__)
 
 Connect = Callable[[], AbstractAsyncContextManager[ClusterClient]]
-Collect = Callable[[str, ClusterClient, Plan], Collector]
+Collect = Callable[[str, ClusterClient, Plan, Recognise], Collector]
 Relink = Callable[[str, str], bool]
 NEVER_REACHED = "NotReached"
 
@@ -144,7 +145,8 @@ class Member:
 
     async def _trace(self, client: ClusterClient) -> None:
         """Watch it for as long as it is the cluster it was."""
-        collector = self.collector = self._shared.collect(self.name, client, self._plan)
+        recognise = partial(self._recognise, client)
+        collector = self.collector = self._shared.collect(self.name, client, self._plan, recognise)
         self.client = client
         try:
             async with asyncio.TaskGroup() as group:
@@ -191,9 +193,22 @@ class Member:
         refusal = self._shared.identities.claim(self.name, uid)
         if refusal:
             return Trouble("WrongCluster", refusal)
-        with contextlib.suppress(NotNow):  # the store is full: it is asked for with each look
+        try:
             await self._shared.identities.remember(self.name, uid)
+        except NotNow as error:
+            former = "what is remembered of the cluster that had this name before cannot be forgotten now"
+            return Trouble("WrongCluster", f"{former}: {error}")
         return NO_TROUBLE
+
+    async def _recognise(self, client: ClusterClient) -> None:
+        """Nothing of another cluster may be taken for the few seconds until the next look."""
+        try:
+            uid = await cluster_uid(client, deadline=self._pace.answer) or ""
+        except (Gone, Refused) as failure:  # it would be taken for the answer to what was asked before
+            raise Unavailable(str(failure)) from failure
+        refusal = self._shared.identities.claim(self.name, uid)
+        if refusal:
+            raise Unavailable(refusal)
 
     def _suffer(self, trouble: Trouble) -> None:
         if trouble.message != self.trouble.message:

@@ -37,6 +37,7 @@ from kubeweft.export.endpoints import parse_endpoint
 from kubeweft.export.fleet import ExporterFleet
 from kubeweft.export.metrics import ExportCollector
 from kubeweft.kube.clients import ClusterClient, read_secret
+from kubeweft.kube.collection import Recognise
 from kubeweft.kube.credentials import find_access
 from kubeweft.links.linker import Linker
 from kubeweft.model.kinds import Kinds
@@ -220,7 +221,7 @@ class Operator:
         """One table for all clusters: where two serve a type of one name and group, they mean the same type."""
         return self._kinds
 
-    def _collect(self, cluster: str, client: ClusterClient, plan: Plan) -> Collector:
+    def _collect(self, cluster: str, client: ClusterClient, plan: Plan, recognise: Recognise) -> Collector:
         return Collector(
             client,
             place=Place(cluster=cluster, observer=socket.gethostname(), window_length=self._window_length),
@@ -230,6 +231,7 @@ class Operator:
             install_key=self._store.install_key,
             plan=plan,
             linker=self.linker,
+            recognise=recognise,
         )
 
     async def _forget(self, cluster: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from kubernetes_asyncio.client.api_client import ApiClient
 from kubeweft.app.access import Gate, open_gate
 from kubeweft.app.extensions import extensions_of
 from kubeweft.app.kind_table import StoredKinds
+from kubeweft.app.listening import Protection
 from kubeweft.display.extensions.joining import Extensions
 from kubeweft.display.serving.access import AllowedReader
 from kubeweft.display.serving.answers import StoryAnswers
@@ -29,6 +29,7 @@ from kubeweft.display.serving.http.assets import UserInterface
 from kubeweft.display.serving.http.server import QueryServer, is_loopback
 from kubeweft.display.serving.stopping import StoppableReader
 from kubeweft.display.serving.storage_v2.server import Certificate, storage_server
+from kubeweft.display.serving.working import Workshop
 from kubeweft.display.views.definitions import Views
 from kubeweft.display.views.loading import views_with
 from kubeweft.model.errors import UserError
@@ -161,38 +162,42 @@ async def serving(
             yield Serving()
             return
         reader = stack.enter_context(_reader(options))
-        _tls(options)  # what is wrong with the certificate is told here, whichever server would need it first
+        _protection(options).context()  # what is wrong with the certificate is told before anything listens
         extensions = extensions or extensions_of(options.extensions, reader)
         answers_for = await stack.enter_async_context(
             _answering(reader, views, options, _gate(options, home, others), extensions)
         )
+        workshop = stack.enter_context(contextlib.closing(Workshop()))
         grpc = http = ""
         if options.grpc:
             asked = _address(options.grpc, parse_address(options.grpc)[1])
             port = await stack.enter_async_context(
-                storage_server(answers_for, asked, certificate=_certificate(options))
+                storage_server(answers_for, asked, workshop, certificate=_certificate(options))
             )
             grpc = _address(options.grpc, port)
             logger.info("serving Jaeger's storage API (gRPC) at %s", grpc)
         if options.http:
-            port = await stack.enter_async_context(_query_server(answers_for, options))
+            port = await stack.enter_async_context(_query_server(answers_for, options, workshop))
             http = _address(options.http, port)
             logger.info("serving the query API%s at %s", " and the UI" if options.ui else "", http)
         yield Serving(grpc, http, bool(options.tls_cert), options.base_path)
 
 
 @contextlib.asynccontextmanager
-async def _query_server(answers_for: AnswersFor, options: ServeOptions) -> AsyncIterator[int]:
+async def _query_server(
+    answers_for: AnswersFor, options: ServeOptions, workshop: Workshop
+) -> AsyncIterator[int]:
     host, port = parse_address(options.http)
     application = build_application(
         answers_for,
+        workshop=workshop,
         ui=UserInterface(folder=Path(options.ui)) if options.ui else None,
         base_path=options.base_path,
         trace_page=options.trace_page,
         allow_hosts=options.allow_hosts or (() if is_loopback(host) else None),
         allow_origins=options.allow_origins,
     )
-    server = QueryServer(application, certificate=_tls(options))
+    server = QueryServer(application, certificate=_protection(options).context())
     await server.start(host, port)
     try:
         yield server.port
@@ -202,20 +207,23 @@ async def _query_server(answers_for: AnswersFor, options: ServeOptions) -> Async
 
 def check_exposure(options: ServeOptions) -> None:
     """Raise ``UserError`` where an address is none, or strangers could read everything."""
-    for flag, address in (("grpc", options.grpc), ("http", options.http)):
-        if not address:
-            continue
-        host, _ = _parsed(flag, address)
-        if options.auth == "none" and not options.without_auth and not is_loopback(host):
-            raise UserError(
-                f"--{flag} {address} can be reached from other machines, and nobody would be asked who they are: add "
-                "--auth kubernetes, or --insecure-no-auth if everybody there may see everything"
-            )
-        if options.auth != "none" and not (options.tls_cert or options.without_tls or is_loopback(host)):
-            raise UserError(
-                f"--{flag} {address} can be reached from other machines, and the tokens of people would travel there for "
-                "everybody to read: add --tls-cert and --tls-key, or --insecure-no-tls if a proxy or a mesh encrypts"
-            )
+    for option, address in (("--grpc", options.grpc), ("--http", options.http)):
+        if address:
+            _protection(options).check(option, address)
+
+
+def _protection(options: ServeOptions) -> Protection:
+    return Protection(
+        options="--",
+        ask="--auth kubernetes",
+        everybody="may see everything",
+        secrets="the tokens of people",
+        asked=options.auth != "none",
+        without_auth=options.without_auth,
+        without_tls=options.without_tls,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
+    )
 
 
 def views_of(own: str | Mapping[str, Any]) -> Views:
@@ -288,38 +296,8 @@ def _reader(options: ServeOptions) -> contextlib.AbstractContextManager[SpanRead
 
 
 def _certificate(options: ServeOptions) -> Certificate | None:
-    if not options.tls_cert and not options.tls_key:
-        return None
-    if not options.tls_cert or not options.tls_key:
-        raise UserError("TLS needs both a certificate and its key: --tls-cert and --tls-key")
-    return Certificate(key=_content(options.tls_key), chain=_content(options.tls_cert))
-
-
-def _tls(options: ServeOptions) -> ssl.SSLContext | None:
-    if _certificate(options) is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(options.tls_cert, options.tls_key)
-    except (ssl.SSLError, OSError) as error:
-        raise UserError(
-            f"{options.tls_cert} and {options.tls_key} are no certificate and its key: {error}"
-        ) from None
-    return context
-
-
-def _content(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _parsed(flag: str, address: str) -> tuple[str, int]:
-    try:
-        return parse_address(address)
-    except ValueError as error:
-        raise UserError(f"--{flag} {address}: {error}") from None
+    files = _protection(options).certificate()
+    return None if files is None else Certificate(*files)
 
 
 def _address(asked: str, port: int) -> str:

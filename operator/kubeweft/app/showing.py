@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import click
 from rich.console import Console
 
 from kubeweft.app.extensions import extensions_of
+from kubeweft.app.object_limits import SHOWN, limits_of, show_more
 from kubeweft.display.history import manifest
 from kubeweft.display.reading.resolving import Wanted, parse_argument, resolve
 from kubeweft.display.reading.searching import query_of, search
@@ -31,13 +33,14 @@ from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey, ResourceType, group_resource
 from kubeweft.runtime import clock
-from kubeweft.store.interfaces import SpanReader
+from kubeweft.store.interfaces import FoundObject, SpanReader
 from kubeweft.store.sqlite_reader import SqliteReader
 
 if TYPE_CHECKING:
     from kubeweft.store.opening import OpenedReader
 
 DEFAULT_VIEW = "tree"
+NARROWEST = 20  # columns in which text is still folded
 REMOTE = "://"  # what only the address of a store somewhere else has
 
 
@@ -55,6 +58,7 @@ class Question:
     view: str = DEFAULT_VIEW
     select: str = ""
     linked: LinkedMode | None = None
+    objects: int = SHOWN
     views: Path | None = None
     extensions: Path | None = None
 
@@ -85,9 +89,11 @@ def show_story(store: str, question: Question, *, form: str, console: Console) -
             selection=selection,
             since=since,
             until=until,
+            limits=limits_of(question.objects),
             kinds=kinds,
             extensions=extensions_of(str(question.extensions or ""), reader),
         )
+    tree = dataclasses.replace(tree, truncated=show_more(tree.truncated, objects=question.objects))
     if form == "json":
         click.echo(json_shape.to_text(json_shape.tree_as_json(tree)))
     else:
@@ -135,10 +141,28 @@ def show_search(
             limit=limit,
         )
         found = search(reader, query)
+        found = dataclasses.replace(found, objects=tuple([_with_kind(one, kinds) for one in found.objects]))
+        why_none = "" if found.objects else _unknown(reader, kinds, cluster=cluster, kind=kind)
     if form == "json":
         click.echo(json_shape.to_text([json_shape.found_as_json(item) for item in found.objects]))
     else:
-        write_found(found, console, zone=zone)
+        write_found(found, console, zone=zone, why_none=why_none)
+
+
+def _unknown(reader: SpanReader, kinds: Kinds, *, cluster: str, kind: str) -> str:
+    """What a search named that there is not."""
+    clusters = reader.clusters()
+    if not clusters:
+        return "the store is empty"
+    if cluster and cluster not in clusters:
+        return f"there is no cluster {cluster}, but {', '.join(sorted(clusters))}"
+    return f"no kind {kind} is known" if kind and not kinds.lookup(kind) else ""
+
+
+def _with_kind(found: FoundObject, kinds: Kinds) -> FoundObject:
+    """The same with the kind that such objects usually have, where none was stored."""
+    known = None if found.kind else kinds.kind_of(found.key.group, found.key.resource)
+    return found if known is None else found._replace(kind=known.kind)
 
 
 def show_views(file: Path | None, *, form: str, console: Console) -> None:
@@ -159,7 +183,17 @@ def show_views(file: Path | None, *, form: str, console: Console) -> None:
     for what, some in offered.items():
         console.print(f"{what}:", style="bold", highlight=False)
         for name, one in some.items():
-            console.print(f"  {name.ljust(widest)}  {one.title}".rstrip(), highlight=False, markup=False)
+            for line in _hanging(f"  {name.ljust(widest)}  ", one.title, console):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _hanging(name: str, title: str, console: Console) -> list[str]:
+    """A name and its title beside it, on as many lines as a terminal needs."""
+    room = console.width - len(name)
+    if not console.is_terminal or room < NARROWEST:
+        return [f"{name}{title}".rstrip()]
+    lines = textwrap.wrap(title, room) or [""]
+    return [f"{name if number == 0 else ' ' * len(name)}{line}".rstrip() for number, line in enumerate(lines)]
 
 
 def stored_clusters(store: str) -> list[str]:
@@ -199,7 +233,8 @@ def views_of(file: Path | None) -> Views:
     try:
         return views_with([(str(file), file.read_text(encoding="utf-8"))])
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the views in {file}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the views in {file}: {reason}") from None
 
 
 def zone_of(*, local: bool) -> tzinfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kubeweft.app.comparing import show_comparison
+from kubeweft.app.object_limits import COMPARED
 from kubeweft.cli import options
 
 
@@ -17,10 +18,19 @@ from kubeweft.cli import options
 @click.option(
     "--quiet", default="10m", show_default=True, help="A run has ended when nothing happened for so long."
 )
+@options.objects(COMPARED, "So many objects of each at most are counted")
 @options.local_time
 @options.output("text", "json")
 def compare(
-    a: str, b: str, namespace: str, cluster: str, store: str, quiet: str, local: bool, output: str
+    a: str,
+    b: str,
+    namespace: str,
+    cluster: str,
+    store: str,
+    quiet: str,
+    objects: int,
+    local: bool,
+    output: str,
 ) -> None:
     """Lay two objects, or two rollouts of one, side by side from their starts on.
 
@@ -40,6 +50,7 @@ def compare(
         namespace=namespace,
         cluster=cluster,
         quiet=quiet,
+        objects=objects,
         local=local,
         form=output,
         console=options.standard_output(),

@@ -1,14 +1,20 @@
-"""What a shell proposes for ``KIND/NAME`` and ``KIND NAME``: what the store holds, and nothing at all where it cannot be read."""
+"""What a shell proposes: for ``KIND/NAME`` and ``KIND NAME`` what the store holds, the names of views and selections.
+
+Nothing at all where these cannot be read.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 
 import click
 from click.shell_completion import CompletionItem
 
-from kubeweft.app.showing import stored_kinds, stored_names
+from kubeweft.app.showing import stored_kinds, stored_names, views_of
 from kubeweft.cli import options
+from kubeweft.display.tree.selection import Selection
+from kubeweft.display.views.definitions import View, Views
 from kubeweft.model.errors import UserError
 
 DEFAULT_STORE = "kubeweft.db"
@@ -37,3 +43,23 @@ def complete_object(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     except UserError:
         return []
     return [CompletionItem(name if before else f"{kind}/{name}") for name in names]
+
+
+def complete_view(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of views, each with what it shows."""
+    return _named(ctx, incomplete, lambda known: known.views)
+
+
+def complete_selection(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of selections, each with what is in it."""
+    return _named(ctx, incomplete, lambda known: known.selections)
+
+
+def _named(
+    ctx: click.Context, incomplete: str, part: Callable[[Views], Mapping[str, View | Selection]]
+) -> list[CompletionItem]:
+    try:
+        offered = part(views_of(ctx.params.get("views")))
+    except UserError:
+        return []
+    return [CompletionItem(n, help=one.title) for n, one in offered.items() if n.startswith(incomplete)]

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from kubeweft.app.object_limits import MOST_OBJECTS
 from kubeweft.model.errors import UserError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -31,7 +32,11 @@ namespace: Decorator = click.option("-n", "--namespace", default="", help="Names
 since: Decorator = click.option(
     "--since", default="", help="From then on: 10m, 2h30m, 1d, 10:32, 2026-11-21T10:32Z."
 )
-until: Decorator = click.option("--until", default="", help="Until then, written like --since.")
+until: Decorator = click.option(
+    "--until",
+    default="",
+    help="Until then, written like --since; a date is its midnight: the day itself is left out.",
+)
 views: Decorator = click.option(
     "--views",
     type=click.Path(path_type=Path),
@@ -46,6 +51,18 @@ extensions: Decorator = click.option(
     help="YAML file that names other trace stores (Jaeger, Tempo), whose spans are shown with what they belong to.",
 )
 local_time: Decorator = click.option("--local", is_flag=True, help="Times in the local zone instead of UTC.")
+
+
+def objects(default: int, what: str) -> Decorator:
+    """``--objects``; ``what`` says what it bounds."""
+    return click.option(
+        "--objects",
+        default=default,
+        show_default=True,
+        type=click.IntRange(1, MOST_OBJECTS),
+        metavar="N",
+        help=f"{what}; what is left out is told.",
+    )
 
 
 def output(*choices: str) -> Decorator:

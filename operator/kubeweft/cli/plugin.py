@@ -6,6 +6,7 @@ several clusters, the one that is called like the context or its cluster is mean
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ from kubeweft.cli import root
 from kubeweft.model.errors import UserError
 
 NAME = "kubectl kubeweft"
+NAMESPACE_HELP = "Namespace; default: that of the context."
 ABOUT_OBJECTS = ("show", "diff", "compare", "search")
 NO_FILE_COMPLETION = 4  # a directive of Cobra's protocol, which kubectl speaks with its plug-ins
 OWN_FLAGS = ("kubeconfig", "context", "all_namespaces")
@@ -62,11 +64,22 @@ def _as_plugin(command: click.Command) -> click.Command:
     return click.Command(
         name=command.name,
         callback=called,
-        params=[*command.params, *_flags()],
+        params=[*map(_of_plugin, command.params), *_flags()],
         help=help_text,
         short_help=command.short_help,
         context_settings=command.context_settings,
     )
+
+
+def _of_plugin(param: click.Parameter) -> click.Parameter:
+    """The same, with help that is right for the plug-in."""
+    if not isinstance(param, click.Option) or not param.help:
+        return param
+    changed = copy.copy(param)
+    changed.help = (
+        NAMESPACE_HELP if param.name == "namespace" else param.help.replace("`kubeweft ", f"`{NAME} ")
+    )
+    return changed
 
 
 def _locate(values: dict[str, Any], flags: dict[str, Any]) -> None:
@@ -88,7 +101,7 @@ def _cluster_of(place: Place, store: str) -> str:
 
 
 @click.group(cls=Plugin, context_settings=root.SETTINGS, params=_flags())
-@click.option("-n", "--namespace", default="", help="Namespace; default: that of the context.")
+@click.option("-n", "--namespace", default="", help=NAMESPACE_HELP)
 @click.option("--cluster", default="", help="Name of the cluster, where the store has several.")
 @click.version_option(package_name="kubeweft", prog_name=NAME)
 @click.pass_context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import importlib
 import os
 import sys
@@ -26,6 +28,9 @@ COMMANDS = {  # name: where it is, loaded only when it is used, for the sake of 
 }
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 class ReaderGone(Exception):
     """Whoever read our output has had enough (``| head``). Under this name click does not call it a failure."""
 
@@ -41,6 +46,19 @@ class Commands(click.Group):
         except BrokenPipeError:
             raise ReaderGone from None
         return result
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Which one is meant; a word that is none is told with those that are like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=2)
+            if not near:
+                raise
+            like = " or ".join(map(repr, near))
+            raise click.UsageError(f"{error.message} Did you mean {like}?", ctx) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
@@ -88,7 +106,7 @@ def run_command(command: click.Command, *, name: str = "kubeweft") -> None:
         if isinstance(status, int):  # some command called ctx.exit
             sys.exit(status)
     except (UserError, NotNow) as error:
-        click.echo(f"kubeweft: {error}", err=True)
+        click.echo(f"kubeweft: {_plain(str(error))}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()
@@ -96,5 +114,21 @@ def run_command(command: click.Command, *, name: str = "kubeweft") -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
     except ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in NO_ROOM or error.filename is not None:
+            raise
+        _write_no_more()
+        click.echo(f"kubeweft: the output cannot be written: {error.strerror}", err=True)
+        sys.exit(2)
+
+
+def _plain(text: str) -> str:
+    """An error may quote names that somebody stored: nothing in them shall drive a terminal."""
+    return "".join([c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text])
+
+
+def _write_no_more() -> None:
+    """What is still to be written when the process ends is lost without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from click.core import ParameterSource
 
+from kubeweft.app.object_limits import SHOWN
 from kubeweft.app.showing import DEFAULT_VIEW, Question, show_manifest, show_story
 from kubeweft.cli import options
-from kubeweft.cli.completing import complete_object
+from kubeweft.cli.completing import complete_object, complete_selection, complete_view
 from kubeweft.display.tree.trees import LinkedMode
+from kubeweft.model.errors import UserError
+
+OF_STORIES = ("since", "until", "view", "select", "linked", "objects", "views", "extensions")
 
 
 @click.command(short_help="The story of one object and what it owns.")
@@ -21,10 +26,17 @@ from kubeweft.display.tree.trees import LinkedMode
 @options.since
 @options.until
 @click.option("--at", default="", help="The manifest as it was at this moment (-o yaml or json).")
-@click.option("--view", default=DEFAULT_VIEW, show_default=True, help="How it is arranged.")
+@click.option(
+    "--view",
+    default=DEFAULT_VIEW,
+    show_default=True,
+    shell_complete=complete_view,
+    help="How it is arranged.",
+)
 @click.option(
     "--select",
     default="",
+    shell_complete=complete_selection,
     help="Which objects around it: the name of a selection, and after commas up=N, down=N, siblings, linked=…,"
     " role=…, class=…. (`kubeweft views` lists views and selections.)",
 )
@@ -35,11 +47,14 @@ from kubeweft.display.tree.trees import LinkedMode
     help="Objects that are linked but no children: not at all, their names, or also what happened to them"
     " (auto: to those to which something happened that may matter here). Default: what the selection says.",
 )
+@options.objects(SHOWN, "So many objects at most are shown")
 @options.views
 @options.extensions
 @options.local_time
 @options.output("text", "json", "yaml")
+@click.pass_context
 def show(
+    ctx: click.Context,
     object_words: tuple[str, ...],
     namespace: str,
     cluster: str,
@@ -50,6 +65,7 @@ def show(
     view: str,
     select: str,
     linked: LinkedMode | None,
+    objects: int,
     views: Path | None,
     extensions: Path | None,
     local: bool,
@@ -67,10 +83,10 @@ def show(
     kubeweft show pod/demo-6d4b75cb6d-x2x5p -n default --select ancestors,linked=full
     kubeweft show deployment/demo -n default --at 10:32 -o yaml
     """
-    if output == "yaml":
+    if at or output == "yaml":
+        _check_alone(ctx, "--at" if at else "-o yaml")
         at = at or "now"
-    elif at and output == "text":
-        output = "yaml"
+        output = "yaml" if output == "text" else output
     question = Question(
         words=object_words,
         namespace=namespace,
@@ -82,6 +98,7 @@ def show(
         view=view,
         select=select,
         linked=linked,
+        objects=objects,
         views=views,
         extensions=extensions,
     )
@@ -90,3 +107,14 @@ def show(
         show_manifest(place, question, form=output)
     else:
         show_story(place, question, form=output, console=options.standard_output())
+
+
+def _check_alone(ctx: click.Context, asked: str) -> None:
+    """Raise ``UserError`` where somebody asks for a manifest, and with what only a story has."""
+    given = [name for name in OF_STORIES if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        flags = " and ".join(f"--{name}" for name in given)
+        raise UserError(
+            f"{asked} writes the manifest of one moment, for which {flags} {'say' if len(given) > 1 else 'says'}"
+            " nothing: leave one or the other out"
+        )

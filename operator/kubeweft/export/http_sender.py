@@ -23,6 +23,7 @@ from kubeweft.export.headers import checked_headers
 from kubeweft.export.outcomes import Accepted, Outcome, Rejected, RetryLater, Unauthenticated, shown
 from kubeweft.export.rich_errors import retry_delay, status_message, within_limits
 from kubeweft.model.plan import Exporter
+from kubeweft.runtime.tls_endings import wait_for_no_farewell
 
 _PROTOBUF: Final = "application/x-protobuf"
 _CLOSING_SECONDS: Final = 1.0
@@ -153,4 +154,5 @@ def _tls(exporter: Exporter) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     present_client_certificate(context, exporter)
+    wait_for_no_farewell(context)
     return context

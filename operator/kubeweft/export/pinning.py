@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from kubeweft.export.client_certificates import present_client_certificate
 from kubeweft.model.plan import Exporter
+from kubeweft.runtime.tls_endings import wait_for_no_farewell
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def _context(exporter: Exporter) -> ssl.SSLContext:
     context.check_hostname = False
     context.set_alpn_protocols(["h2"])
     present_client_certificate(context, exporter)
+    wait_for_no_farewell(context)
     return context
 
 

@@ -12,6 +12,7 @@ import importlib.metadata
 import logging
 import math
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from kubeweft.kube import credentials
 from kubeweft.kube.failures import Forbidden, NotServed, Unavailable, from_response
 from kubeweft.kube.renewal import RENEW_EVERY, Renewal
 from kubeweft.model.references import ResourceType
+from kubeweft.runtime.tls_endings import wait_for_no_farewell
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class ClusterClient(ApiClient):
     def __init__(self, access: credentials.Access, *, renew_every: float = RENEW_EVERY) -> None:
         """Needs a running event loop. ``renew_every`` is in seconds."""
         super().__init__(configuration=access.configuration)
+        _end_at_once(self.rest_client)
         self.user_agent = f"kubeweft/{_own_version()}"
         self._renewal = Renewal(access, every=renew_every)
         self._retired: RESTClientObject | None = None
@@ -71,6 +74,7 @@ class ClusterClient(ApiClient):
         """New connections use the new certificates; running watches keep the old ones until they end by themselves."""
         try:
             fresh = RESTClientObject(self.configuration)
+            _end_at_once(fresh)
         except (OSError, ValueError) as error:  # seen halfway through being replaced
             logger.warning("changed certificates cannot be used yet: %s", error)
             self._renewal.repeat()
@@ -130,17 +134,19 @@ async def open_response(
             raise from_response(response.status, await _explanation(response), response.headers)
         yield response
     finally:
-        _break_off(response)
+        response.close()
 
 
-def _break_off(response: aiohttp.ClientResponse) -> None:
-    """Close without the farewell of TLS if the body was not read whole.
+def _end_at_once(connections: RESTClientObject) -> None:
+    """Watches are always broken off, and so are requests that take too long: none may leave its socket behind.
 
-    A watch never is, and asyncio keeps its socket for up to 30 s, until the server has answered the farewell.
+    The library keeps the context of TLS to itself.
     """
-    if response.connection is not None and response.connection.transport is not None:
-        response.connection.transport.abort()
-    response.close()
+    connector = connections.pool_manager.connector
+    assert isinstance(connector, aiohttp.TCPConnector)
+    context = connector._ssl
+    assert isinstance(context, ssl.SSLContext)
+    wait_for_no_farewell(context)
 
 
 def no_answer(error: BaseException) -> Unavailable:

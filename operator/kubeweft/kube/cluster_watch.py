@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from kubernetes_asyncio.client.api_client import ApiClient
 
+from kubeweft.kube.collection import Recognise, whoever_answers
 from kubeweft.kube.definitions import DefinitionReceiver, defines_types
 from kubeweft.kube.discovery import NOTHING, Discovered, discover
 from kubeweft.kube.failures import ApiFailure
@@ -90,6 +91,7 @@ class ClusterWatch:
         receiver_for: Callable[[ResourceType], Receiver],
         on_discovered: Callable[[Discovered], None] = lambda _: None,
         metadata_only: Callable[[ResourceType], bool] = is_secret,
+        recognise: Recognise = whoever_answers,
         limits: Limits = DEFAULT_LIMITS,
         pace: DiscoveryPace = DEFAULT_PACE,
     ) -> None:
@@ -99,6 +101,7 @@ class ClusterWatch:
         self._receiver_for = receiver_for
         self._on_discovered = on_discovered
         self._metadata_only = metadata_only
+        self._recognise = recognise
         self._limits = limits
         self._pace = pace
         self._slots = asyncio.Semaphore(LISTS_AT_ONCE)
@@ -254,6 +257,7 @@ class ClusterWatch:
                 list_slots=self._slots,
                 metadata_only=mode.metadata_only,
                 on_recovery=self._server_is_back,
+                recognise=self._recognise,
                 limits=self._limits,
             )
             self._reflectors[resource] = reflector

@@ -1,6 +1,7 @@
 """All objects of one resource type, as the API server offers them: pages, a version, or a stream of watch lines.
 
-This knows query parameters and content types. What to do with failures is the reflector's business.
+This knows query parameters and content types. What to do with failures is the reflector's business. Whatever comes is
+given only after the cluster has been recognised once more: another may have taken its address since.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import aiohttp
 from kubernetes_asyncio.client.api_client import ApiClient
@@ -21,6 +22,13 @@ from kubeweft.model.references import ResourceType
 
 METADATA_OBJECT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+Recognise = Callable[[], Awaitable[None]]
+"""Raises ``Unavailable`` if another cluster answers than the one that is watched."""
+
+
+async def whoever_answers() -> None:
+    """Every cluster is the right one."""
 
 
 class Silent(Unavailable):
@@ -70,6 +78,7 @@ class Collection:
         metadata_only: bool,
         limits: Limits,
         rng: random.Random,
+        recognise: Recognise = whoever_answers,
     ) -> None:
         """``metadata_only`` leaves everything but ``metadata`` on the server: Secret values never arrive."""
         self._client = client
@@ -78,6 +87,7 @@ class Collection:
         self._watch_type = METADATA_OBJECT if metadata_only else JSON
         self._limits = limits
         self._rng = rng
+        self._recognise = recognise
 
     async def page(self, *, limit: int, continue_token: str) -> Page:
         """One page of a consistent list (``limit`` 0: all of it). Never from a cache that may be older than us.
@@ -88,9 +98,11 @@ class Collection:
         if continue_token:
             query.append(("continue", continue_token))
         deadline = self._limits.request
-        return read_page(
-            await get_bytes(self._client, self._path, query=query, accept=self._list_type, deadline=deadline)
+        body = await get_bytes(
+            self._client, self._path, query=query, accept=self._list_type, deadline=deadline
         )
+        await self._recognise()
+        return read_page(body)
 
     async def current_version(self) -> str:
         """The version the collection is at now."""
@@ -123,4 +135,5 @@ class Collection:
                     response = await held.enter_async_context(answer)
             except TimeoutError:
                 raise Silent(f"no answer for {silence:.0f} s") from None
+            await self._recognise()
             yield WatchStream(response, silence=silence)

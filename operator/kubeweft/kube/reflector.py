@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from kubernetes_asyncio.client.api_client import ApiClient
 
-from kubeweft.kube.collection import Collection, WatchStream
+from kubeweft.kube.collection import Collection, Recognise, WatchStream, whoever_answers
 from kubeweft.kube.failures import (
     ApiFailure,
     Forbidden,
@@ -50,6 +50,7 @@ class Reflector:
         list_slots: asyncio.Semaphore,
         metadata_only: bool = False,
         on_recovery: Callable[[], None] = lambda: None,
+        recognise: Recognise = whoever_answers,
         limits: Limits = DEFAULT_LIMITS,
         rng: random.Random | None = None,
     ) -> None:
@@ -63,7 +64,12 @@ class Reflector:
         self._rng = rng or random.Random()
         self._progress = Progress()
         self._collection = Collection(
-            client, resource, metadata_only=metadata_only, limits=limits, rng=self._rng
+            client,
+            resource,
+            metadata_only=metadata_only,
+            limits=limits,
+            rng=self._rng,
+            recognise=recognise,
         )
         self._hand_over = HandOver(receiver, self._progress)
         self._listing = Listing(self._collection, self._hand_over, self._progress, limits=limits)

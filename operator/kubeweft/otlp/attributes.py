@@ -17,7 +17,8 @@ SCOPE_NAME: Final = "kubeweft"
 SCOPE_VERSION: Final = "1.0.0"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 
-LARGEST_SNAPSHOT: Final = 64 * 1024  # bytes of the JSON text
+# Bytes of the JSON text. Badger makes a key of each attribute, with 64 bytes beside its value, and refuses those over 65,000.
+LARGEST_SNAPSHOT: Final = 64_000
 
 _LEAST_INT, _GREATEST_INT = -(2**63), 2**63 - 1
 

@@ -8,12 +8,12 @@ search (``find_objects``), and in order of arrival (``spans_after``), which is h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Span
+from kubeweft.model.spans import AttributeValue, Span
 
 
 class StoredVersion(NamedTuple):
@@ -101,7 +101,8 @@ class Batch:
     ``removed`` are ``(trace_id, span_id)`` of spans that turned out wrong; they go before ``spans`` come, and unknown
     ones are skipped. ``export_positions`` are ``(exporter, position)``; a position never goes back. ``bookmarks`` are
     ``(name, value)``: how far sources have read that are no watches, in their own words. ``foreign`` are spans of other
-    tracing systems; a part that is known already is left as it is.
+    tracing systems; a part that is known already is left as it is. ``replaced`` are names that stand for other clusters
+    than before: what was remembered for watches of those is forgotten, before ``checkpoints`` are taken.
     """
 
     spans: Sequence[Span] = ()
@@ -111,6 +112,7 @@ class Batch:
     export_positions: Sequence[tuple[str, int]] = ()
     bookmarks: Sequence[tuple[str, bytes]] = ()
     foreign: Sequence[ForeignPart] = ()
+    replaced: Sequence[str] = ()
 
 
 class Written(NamedTuple):
@@ -120,12 +122,24 @@ class Written(NamedTuple):
     added: int
 
 
+class Told(NamedTuple):
+    """What one span has to tell: an error, where it has to have ``failed``, and each of these (attribute, value as text)."""
+
+    failed: bool = False
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+ANYTHING = Told()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectQuery:
     """What to look for: every field narrows; empty fields do not. Times are nanoseconds, overlap decides.
 
     ``resources`` are (group or None for any, plural resource) pairs. ``namespace`` and ``name`` may hold ``*``.
-    ``text`` is searched in names, messages, users and changed fields, without regard to case.
+    ``text`` is searched in names, messages, users and changed fields, without regard to case. One span of the object has to
+    tell what is ``told``, and the text too if its name does not. ``among`` are keys without names: any of these types in
+    these namespaces. A store that cannot look for what is told, or among many, gives what matches otherwise.
     """
 
     cluster: str = ""
@@ -133,6 +147,8 @@ class ObjectQuery:
     namespace: str = ""
     name: str = ""
     text: str = ""
+    told: Told = ANYTHING
+    among: tuple[ObjectKey, ...] = ()
     since: int = 0
     until: int = 2**63 - 1
     limit: int = 100
@@ -241,6 +257,39 @@ def windows_of_many(reader: SpanReader, questions: Sequence[WindowQuestion]) -> 
     if isinstance(reader, ManyWindowsReader):
         return reader.windows_of_many(questions)
     return [reader.windows_of(key, since=since, until=until) for key, since, until in questions]
+
+
+class Places(NamedTuple):
+    """Types and namespaces, as keys without names; not ``complete`` where there may be more."""
+
+    keys: list[ObjectKey]
+    complete: bool
+
+
+@runtime_checkable
+class PlacesReader(Protocol):
+    """What a reader may offer beside, so that rights to whole namespaces can be asked before anything is searched."""
+
+    def places_of(self, query: ObjectQuery, *, most: int) -> Places:
+        """Where the objects are that a query means, its text, its time and what is told aside.
+
+        At most ``most`` places, those with the most objects first.
+        """
+
+
+def places_of(reader: SpanReader, query: ObjectQuery, *, most: int) -> Places:
+    """The same of any reader: where it cannot tell them, those of the ``most`` objects that it finds first."""
+    if isinstance(reader, PlacesReader):
+        return reader.places_of(query, most=most)
+    found = reader.find_objects(replace(query, limit=most))
+    return Places(list(dict.fromkeys(one.key._replace(name="") for one in found)), len(found) <= most)
+
+
+def as_text(value: AttributeValue) -> str:
+    """An attribute as people write it in a search."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 class FoundForeign(NamedTuple):

@@ -233,6 +233,8 @@ class SqliteStore(SqliteReader):
             self._spans.remove(removed)
             added += self._spans.add(spans) if spans else 0
         for batch in batches:
+            for cluster in batch.replaced:
+                self._memory.forget_watches(cluster)
             for checkpoint in batch.checkpoints:
                 self._memory.save_checkpoint(checkpoint)
             if batch.audit_versions:

@@ -25,6 +25,7 @@ from kubeweft.store.interfaces import (
     FoundForeign,
     FoundObject,
     ObjectQuery,
+    Places,
     Resume,
     Window,
     WindowQuestion,
@@ -98,6 +99,11 @@ class SqliteReader:
         """Objects that match, those with the latest span first; at most ``query.limit`` + 1."""
         with self._reading() as reading:
             return Search(reading, query).run()
+
+    def places_of(self, query: ObjectQuery, *, most: int) -> Places:
+        """Types and namespaces of the objects that a query means, those with the most objects first."""
+        with self._reading() as reading:
+            return Search(reading, query).places(most)
 
     def clusters(self) -> list[str]:
         """The names of all clusters that have spans."""

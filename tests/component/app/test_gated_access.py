@@ -16,9 +16,16 @@ from fake_apiserver import FakeApiServer, answer
 from fake_reviews import ACCESS, MANY, TOKENS, FakeReviews
 from kubeweft.app.access import Gate, GatedViewer, open_gate
 from kubeweft.app.access_bounds import Bounds
+from kubeweft.display.serving.access import AllowedReader
+from kubeweft.display.serving.dependencies import type_links
 from kubeweft.display.serving.http.failing import Refused
+from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import NotNow
+from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey
+from kubeweft.store.interfaces import Batch, ObjectQuery
+from kubeweft.store.sqlite import SqliteStore
+from store_samples import fact, object_span
 
 TOKEN = "alices-token"
 
@@ -222,6 +229,46 @@ async def test_questions_of_one_answer_are_bounded_and_the_rest_is_undecided() -
         fresh = await here.alice()  # another answer has questions of its own, and knows what was said before
         await seen(fresh, {node(f"n{n}") for n in range(30)})
         assert len(here.reviews.asked) == 20
+
+
+async def test_rights_in_one_of_many_namespaces_are_enough_for_a_search_without_tags(tmp_path: Path) -> None:
+    """Of 550 types and namespaces, those with most objects first, one may see all in one namespace."""
+    types = (
+        ("", "pods"),
+        ("", "configmaps"),
+        ("", "services"),
+        ("apps", "replicasets"),
+        ("apps", "deployments"),
+    )
+    spans = [
+        object_span(ObjectKey("local", group, resource, f"ns{number}", f"x-{number}"))
+        for number in range(110)
+        for group, resource in types
+    ]
+    own = (
+        ObjectKey("local", "", "pods", "mine", "own"),
+        ObjectKey("local", "apps", "deployments", "mine", "own"),
+    )
+    of_rule = {v.LINK_ROLE: "Child", v.LINK_CLUSTER: "local", v.LINK_RESOURCE: "pods"}
+    linked = {**of_rule, v.LINK_NAMESPACE: "mine", v.LINK_NAME: "own"}
+    spans += [*map(object_span, own), fact(own[1], 1, source="link", attributes=linked)]
+    with contextlib.closing(SqliteStore(tmp_path / "store.db")) as store:
+        store.write(Batch(spans=spans))
+        async with world() as here:
+            here.reviews.allow("alice", namespace="mine")
+            reader = AllowedReader(store, await here.alice())
+            found = await asyncio.to_thread(reader.find_objects, ObjectQuery(limit=20))
+            assert {one.key for one in found} == set(own)
+            assert (
+                reader.has_cut_search
+            )  # who may see Deployments in another namespace, and nothing else there?
+            assert len(here.reviews.asked) <= 300
+            reader = AllowedReader(store, await here.alice())
+            (link,) = await asyncio.to_thread(type_links, reader, Kinds(), since=0, until=2**63 - 1)
+            assert (link.parent, link.child) == ("Deployment", "Pod")
+            here.reviews.tokens["bobs-token"] = "bob"
+            reader = AllowedReader(store, await here.gate.viewer_for("bobs-token"))
+            assert await asyncio.to_thread(type_links, reader, Kinds(), since=0, until=2**63 - 1) == []
 
 
 @contextlib.asynccontextmanager

@@ -21,12 +21,14 @@ from kubeweft.app.joining import ClusterSet
 from kubeweft.app.membership import Pace, Shared
 from kubeweft.app.pipeline import Pipeline
 from kubeweft.kube.clients import ClusterClient
+from kubeweft.kube.collection import Recognise
 from kubeweft.model import vocabulary as v
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.plan import JoinedCluster, Plan, Scope
 from kubeweft.model.references import ResourceType
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW
+from kubeweft.runtime import clock
 from kubeweft.runtime.tasks import supervise
 from kubeweft.store.sqlite import SqliteStore
 from kubeweft.store.writer import Writer
@@ -85,12 +87,14 @@ class Process:
         *,
         identities: Identities | None = None,
         forget: Callable[[str], Awaitable[None]] | None = None,
+        pace: Pace = QUICK,
     ) -> None:
         self.file = file
+        self.store = store
         kinds = Kinds()
         pipeline = Pipeline(Weaver(window_length=DEFAULT_WINDOW, kinds=kinds), writer)
 
-        def collect(name: str, client: ClusterClient, plan: Plan) -> Collector:
+        def collect(name: str, client: ClusterClient, plan: Plan, recognise: Recognise) -> Collector:
             return Collector(
                 client,
                 place=Place(cluster=name, observer="test", window_length=DEFAULT_WINDOW),
@@ -99,6 +103,7 @@ class Process:
                 kinds=kinds,
                 install_key=store.install_key,
                 plan=plan,
+                recognise=recognise,
             )
 
         self.left: list[str] = []
@@ -111,13 +116,13 @@ class Process:
             connect=home.client,
             plan=Plan(scopes=EVERYTHING),
             shared=Shared(
-                identities=identities or Identities(store, local="home", save=writer.save_bookmark),
+                identities=identities or Identities(store, local="home", write=writer.write),
                 pipeline=pipeline,
                 install_key=store.install_key,
                 collect=collect,
                 forget=forget or remember_left,
                 observer="test",
-                pace=QUICK,
+                pace=pace,
             ),
         )
 
@@ -155,11 +160,11 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, home: FakeApiServer) -> AsyncIterator[Process]:
+async def running(folder: Path, home: FakeApiServer, *, pace: Pace = QUICK) -> AsyncIterator[Process]:
     """A process for the length of a block, on the store of the folder."""
     with SqliteStore(folder / "kubeweft.db") as store:
         async with Writer(store) as writer:
-            process = Process(folder / "kubeweft.db", store, writer, home)
+            process = Process(folder / "kubeweft.db", store, writer, home, pace=pace)
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(process.clusters.run())
                 try:
@@ -340,6 +345,27 @@ async def test_another_cluster_under_a_known_name_is_not_mixed_in(process: Proce
         await eventually(lambda: process.names("new") == {"pod-of-new"})
 
 
+async def test_a_name_that_retention_has_freed_takes_up_nothing_of_its_former_cluster(
+    process: Process,
+) -> None:
+    async with cluster("uid-west") as west, cluster("uid-new") as new:
+        west.create(PODS, "pod-of-west")
+        process.use(joined("west", port_of(west)))
+        await process.until_watched("west")
+        await eventually(lambda: process.names("west") == {"pod-of-west"})
+        process.use()
+        await eventually(lambda: "west" not in process.clusters.members())
+        new.create(PODS, "pod-of-new")  # at the version of the other, from which a watch would not show it
+        assert new.version == west.version
+        process.use(joined("west", port_of(new)))
+        await eventually(lambda: "uid-new" in process.message("west"))
+        for _ in process.store.housekeeping().pieces(now=clock.now() + 10**15, max_age=1, max_bytes=0):
+            pass
+        await eventually(lambda: process.names("west") == {"pod-of-new"})
+        assert [span.attributes[v.CHANGE_TYPE] for span in process.spans("change", "west")] == ["Sighting"]
+        assert process.spans("gap") == []
+
+
 @pytest.mark.parametrize("pods", [{"pod"}, set()], ids=["traced", "nothing-seen-yet"])
 async def test_a_cluster_that_is_replaced_behind_its_address_is_given_up(
     process: Process, pods: set[str]
@@ -356,6 +382,35 @@ async def test_a_cluster_that_is_replaced_behind_its_address_is_given_up(
         await eventually(lambda: process.clusters.members()["west"].collector is None)
         await eventually(lambda: west.watchers(PODS) == 0)
         assert process.names("west") == pods
+
+
+@pytest.mark.parametrize("streams_lists", [True, False])
+@pytest.mark.parametrize("has_to_list", [True, False])
+async def test_nothing_is_taken_of_a_replaced_cluster_before_somebody_looks(
+    tmp_path: Path, home: FakeApiServer, has_to_list: bool, streams_lists: bool
+) -> None:
+    async with (
+        cluster("uid-west") as west,
+        running(tmp_path, home, pace=replace(QUICK, look=600.0)) as process,
+    ):
+        west.streams_lists = streams_lists
+        west.create(PODS, "pod")
+        process.use(joined("west", port_of(west)))
+        await eventually(lambda: process.names("west") == {"pod"})
+        await process.until_watched("west")
+        be(west, "uid-new")
+        west.cut_watches(PODS)
+        west.create(PODS, "pod-of-new")
+        if has_to_list:
+            west.compact(PODS)
+
+        collector = process.clusters.members()["west"].collector
+        assert collector is not None
+        await eventually(lambda: "uid-new" in collector.watch.states()[PODS].message)
+        assert process.names("west") == {"pod"}
+        be(west, "uid-west")
+        collector.watch.poke()
+        await eventually(lambda: process.names("west") == {"pod", "pod-of-new"})
 
 
 async def test_forbidden_types_are_named_and_the_others_watched(process: Process) -> None:
@@ -411,7 +466,7 @@ async def test_a_failure_while_one_cluster_leaves_or_joins_ends_no_other(
     async with cluster("uid-west") as west, cluster("uid-east") as east:
         with SqliteStore(tmp_path / "kubeweft.db") as store:
             async with Writer(store) as writer:
-                identities, forgotten = FailingOnce(store, local="home", save=writer.save_bookmark), []
+                identities, forgotten = FailingOnce(store, local="home", write=writer.write), []
 
                 async def forget(name: str) -> None:
                     forgotten.append(name)

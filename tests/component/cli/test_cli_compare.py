@@ -37,6 +37,15 @@ def test_an_object_with_itself_is_the_same(run: Typed, folder: Path) -> None:
     assert "the same in the end" in run("compare", "rs/web-1", "rs/web-1", cwd=folder).stdout
 
 
+def test_what_is_not_counted_is_told_with_how_to_count_it(run: Typed, folder: Path) -> None:
+    words = ["deploy/shop/web", "deploy/shop/web"]
+    assert "! " not in run("compare", *words, cwd=folder).stdout
+    few = run("compare", *words, "--objects", "2", cwd=folder).stdout
+    assert "not counted: count more with --objects 5\n" in few
+    shape = json.loads(run("compare", *words, "--objects", "2", "-o", "json", cwd=folder).stdout)
+    assert shape["b"]["truncated"][0]["hint"] == "count more with --objects 5"
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -45,6 +54,7 @@ def test_an_object_with_itself_is_the_same(run: Typed, folder: Path) -> None:
         (["deploy/wbe", "rs/web-1"], "did you mean web?"),
         (["other:deploy/web", "rs/web-1"], "there is no such cluster"),
         (["deploy/web@teatime", "rs/web-1"], "nothing is stored about deploy/web@teatime"),
+        (["deploy/web@teatime", "rs/web-1"], "(if 'teatime' is to be a time, write it like 10m, 2h30m"),
         (["deploy/web", "rs/web-1", "--quiet", "long"], "'long' is no duration"),
     ],
 )

@@ -59,6 +59,14 @@ def test_exit_status_for_scripts(run: Typed, folder: Path, since: str, until: st
     assert run("diff", *WEB, *between(since, until), cwd=folder).returncode == 0
 
 
+def test_before_it_was_created_it_was_not_there(run: Typed, folder: Path) -> None:
+    done = run("diff", *WEB, *between("09:00", "09:30"), "--exit-code", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Deployment shop/web  in cluster local\n")
+    assert done.stdout.count("not there yet, created 10:00:") == 2
+    assert "it was there at neither of the two moments" in done.stdout
+
+
 def test_a_deletion_is_said(run: Typed, folder: Path) -> None:
     done = run("diff", *WEB, *between("10:20", "12:00"), "-o", "words", cwd=folder)
     assert "UTC  deleted" in done.stdout
@@ -68,7 +76,6 @@ def test_a_deletion_is_said(run: Typed, folder: Path) -> None:
     ("words", "expected"),
     [
         ([*WEB, "--from", "1m", "--to", "2m"], "lies after --to"),
-        ([*WEB, *between("09:00", "09:30")], "nothing is known"),
         (["deployment/wbe", "-n", "shop", "--from", "1h"], "did you mean web?"),
         ([*WEB, "--from", "teatime"], "'teatime' is no time"),
     ],

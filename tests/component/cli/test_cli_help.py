@@ -63,4 +63,5 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
 
 
 def test_a_word_that_is_no_command(fails: Fails, tmp_path: Path) -> None:
-    assert "No such command 'shwo'" in fails("shwo", cwd=tmp_path)
+    assert "No such command 'shwo'. Did you mean 'show'?" in fails("shwo", cwd=tmp_path)
+    assert fails("get", cwd=tmp_path).endswith("No such command 'get'.\n")

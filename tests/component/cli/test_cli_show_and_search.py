@@ -92,12 +92,21 @@ def test_a_manifest_as_it_was(run: Typed, folder: Path, moment: str, replicas: i
         (["unicorn/web"], "no object of that kind"),
         (["web"], "write KIND/NAME"),
         (["deployment/"], "write KIND/NAME"),
+        (["deployment/shop/web"], "write deployment/web -n shop"),
+        (["deployment/\x1b[31mwbe"], "deployment/\N{REPLACEMENT CHARACTER}[31mwbe"),
+        (["deployment/web", "--extensions", "nowhere.yaml"], "in nowhere.yaml: No such file or directory"),
+        (["deployment/web", "--extensions", "world.log"], "world.log"),
         (["deployment/web", "--store", "other.db"], "there is no store at other.db"),
         (["deployment/web", "--store", "."], "there is no store"),
         (["deployment/web", "--store", "world.log"], "no store"),
         (["deployment/web", "--since", "yesterday"], "'yesterday' is no time"),
         (["deployment/web", "--since", "1m", "--until", "2m"], "nothing can be between"),
         (["deployment/web", "-n", "shop", "--at", f"{DAY}T09:00Z"], "nothing is known"),
+        (["deployment/web", "--at", "10:00", "--view", "nope"], "for which --view says nothing"),
+        (
+            ["deployment/web", "-o", "yaml", "--since", "1h", "--objects", "5"],
+            "--since and --objects say nothing",
+        ),
         (["deployment/web", "-n", "shop", "--at", f"{DAY}T12:00Z"], "was deleted"),
     ],
 )
@@ -105,6 +114,22 @@ def test_what_cannot_be_shown_is_said_in_one_line(
     fails: Fails, folder: Path, words: list[str], expected: str
 ) -> None:
     assert expected in one_line(fails("show", *words, cwd=folder))
+
+
+def test_more_or_fewer_objects_are_shown_as_asked(run: Typed, folder: Path) -> None:
+    words = ["deployment/web", "-n", "shop"]
+    whole = json.loads(run("show", *words, "-o", "json", cwd=folder).stdout)
+    assert whole["truncated"] == []
+    few = run("show", *words, "--objects", "2", cwd=folder).stdout
+    assert few.startswith("Deployment shop/web")
+    assert "2 objects" in few.splitlines()[1]
+    assert "show more with --objects 5, narrow the time with --since and --until" in few.splitlines()[-1]
+    assert "--objects" not in run("show", *words, "--objects", "50", cwd=folder).stdout
+
+
+def test_no_more_objects_than_fit(fails: Fails, folder: Path) -> None:
+    for number in ("0", "20001", "many"):
+        assert "'--objects'" in fails("show", "deployment/web", "--objects", number, cwd=folder)
 
 
 def test_options_that_do_not_exist(fails: Fails, folder: Path) -> None:
@@ -147,6 +172,20 @@ def test_objects_are_found_by_kind_name_text_and_time(run: Typed, folder: Path) 
     assert found(run, folder, "--since", f"{DAY}T11:30Z") == []
     assert found(run, folder, "--kind", "widgets.example.com") == ["Widget/w1"]
     assert found(run, folder, "--name", "nothing-is-called-so") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "nope"], "nothing was found"),
+        (["--cluster", "nope"], "nothing was found: there is no cluster nope, but local"),
+        (["--kind", "unicorns"], "nothing was found: no kind unicorns is known"),
+    ],
+)
+def test_a_search_that_finds_nothing_says_so(run: Typed, folder: Path, words: list[str], said: str) -> None:
+    done = run("search", *words, cwd=folder)
+    assert (done.returncode, done.stdout) == (0, f"{said}\n")
+    assert json.loads(run("search", *words, "-o", "json", cwd=folder).stdout) == []
 
 
 def test_a_search_in_text_has_a_line_for_each_object(run: Typed, folder: Path) -> None:

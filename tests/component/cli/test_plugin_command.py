@@ -49,6 +49,7 @@ def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         ("show", "deploy/web", "-A", "--context", "there"),
         ("--context", "there", "-A", "show", "deploy/web"),
         ("show", "deploy/web", "--kubeconfig", "config", "--context", "here", "--cluster", "local"),
+        ("show", "deploy", "web", "--objects", "2"),
         ("diff", "deploy", "web", "--from", f"{DAY}T10:00:02Z", "--to", f"{DAY}T10:20Z"),
     ],
 )
@@ -107,6 +108,7 @@ def test_all_other_commands_are_there_as_well(kubectl: Typed, folder: Path) -> N
         assert f"\n  {name} " in shown
     assert "Usage: kubectl kubeweft show" in kubectl("show", "--help", cwd=folder).stdout
     assert "kubectl kubeweft show deployment/demo" in kubectl("show", "--help", cwd=folder).stdout
+    assert "Namespace; default: that of the context." in kubectl("show", "--help", cwd=folder).stdout
     assert "kind: CustomResourceDefinition" in kubectl("crds", cwd=folder).stdout
 
 

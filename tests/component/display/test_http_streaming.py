@@ -13,10 +13,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kubeweft.display.answering.contract import DisplayedSpan
-from kubeweft.display.serving.http.working import WorkLimits
-from kubeweft.display.serving.stopping import check_stop
-from query_api import TRACE_ID, FixedAnswers, displayed, query_api
+from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace, TraceQuestion, TraceSummary
+from kubeweft.display.serving.answers import summary_of
+from kubeweft.display.serving.notices import NOTICE_ID
+from kubeweft.display.serving.working import WorkLimits
+from kubeweft.runtime.stopping import check_stop, count_read
+from query_api import OTHER_ID, TRACE_ID, FixedAnswers, displayed, query_api, trace_of
 
 TRACE = f"/api/traces/{TRACE_ID.hex()}"
 V3_TRACE = f"/api/v3/traces/{TRACE_ID.hex()}"
@@ -168,7 +170,7 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
 
 async def test_a_client_that_takes_a_little_at_a_time_is_given_up_at_last() -> None:
     spans = Counting(1_000_000)
-    async with query_api(answers(spans), limits=WorkLimits(streams=1, reader=10, whole=0.5)) as client:
+    async with query_api(answers(spans), limits=WorkLimits(reader=10, whole=0.5)) as client:
         reader, writer = await raw_get(client.port, TRACE)
         async with asyncio.timeout(10):
             with contextlib.suppress(ConnectionError):
@@ -176,6 +178,22 @@ async def test_a_client_that_takes_a_little_at_a_time_is_given_up_at_last() -> N
                     await asyncio.sleep(0.001)
         await until(spans.closed.is_set)
         assert spans.taken < 1_000_000
+        writer.close()
+
+
+async def test_a_large_object_may_be_taken_at_a_steady_pace() -> None:
+    """What counts is the pace, and not how long one piece takes in all."""
+    large = FixedAnswers({TRACE_ID: lambda: [displayed(0, attributes={"text": "x" * 24_000_000})]})
+    async with query_api(large, limits=WorkLimits(reader=1)) as client:
+        reader, writer = await raw_get(client.port, TRACE)
+        taken, begin = 0, time.monotonic()
+        async with asyncio.timeout(60):
+            while taken < 24_000_000:
+                piece = await reader.read(100_000)
+                assert piece, "broken off"
+                taken += len(piece)
+                await asyncio.sleep(0.005)
+        assert time.monotonic() - begin > 1
         writer.close()
 
 
@@ -191,7 +209,7 @@ async def test_an_answer_that_takes_too_long_is_given_up() -> None:
 async def test_no_more_trees_at_a_time_than_there_is_room_for() -> None:
     gate = threading.Event()
     stories = answers(Counting(10, waits=gate))
-    limits = WorkLimits(streams=2, waiting=1, admission=5)
+    limits = WorkLimits(spans=200, opened=100, waiting=1, admission=5)
     async with query_api(stories, limits=limits) as client, asyncio.TaskGroup() as group:
         first = [group.create_task(client.get(TRACE)) for _ in range(3)]
         await until(lambda: len(stories.asked) == 2)
@@ -205,7 +223,7 @@ async def test_no_more_trees_at_a_time_than_there_is_room_for() -> None:
 async def test_who_has_waited_too_long_is_told_to_come_again() -> None:
     gate = threading.Event()
     spans = Counting(10, waits=gate)
-    limits = WorkLimits(streams=1, admission=0.1)
+    limits = WorkLimits(spans=100, opened=100, admission=0.1)
     stories = answers(spans)
     async with query_api(stories, limits=limits) as client, asyncio.TaskGroup() as group:
         first = group.create_task(client.get(TRACE))
@@ -225,7 +243,7 @@ async def test_a_place_is_free_again_only_when_its_work_has_ended() -> None:
         yield displayed(0)
 
     stories = FixedAnswers({TRACE_ID: stubborn})
-    limits = WorkLimits(streams=1, admission=0.1)
+    limits = WorkLimits(spans=100, opened=100, admission=0.1)
     async with query_api(stories, limits=limits) as client:
         _, writer = await raw_get(client.port, TRACE)
         await until(lambda: len(stories.asked) == 1)
@@ -239,7 +257,7 @@ async def test_a_place_is_free_again_only_when_its_work_has_ended() -> None:
 
 
 async def test_clients_that_go_at_any_moment_leave_no_place_taken() -> None:
-    limits = WorkLimits(streams=3, admission=10)
+    limits = WorkLimits(spans=300, opened=100, admission=10)
     async with query_api(answers(Counting(3_000)), limits=limits) as client:
         for moment in range(40):
             _, writer = await raw_get(client.port, TRACE)
@@ -260,6 +278,78 @@ async def test_the_loop_stays_free_while_a_large_trace_is_written() -> None:
             slowest = max(slowest, time.monotonic() - begin)
         assert (await large).status == 200
         assert slowest < 2  # far above what it takes, since tests share their machine
+
+
+async def stalled(port: int) -> asyncio.StreamWriter:
+    """A client that has asked for the trace, and has got its beginning."""
+    reader, writer = await raw_get(port, TRACE)
+    await reader.read(1)
+    return writer
+
+
+async def test_a_tree_that_turns_out_small_leaves_room_for_others() -> None:
+    """Readers that are slow keep no more than what was read for them."""
+    limits = WorkLimits(spans=150, opened=100, least=1, admission=0.2)
+    async with query_api(answers(Counting(200_000)), limits=limits) as client:
+        writers = [await stalled(client.port) for _ in range(20)]
+        assert (await client.get(f"/api/traces/{OTHER_ID.hex()}")).status == 404
+        for writer in writers:
+            writer.transport.abort()
+
+
+async def test_a_tree_that_is_large_keeps_its_room_until_it_has_been_taken() -> None:
+    spans = Counting(200_000)
+
+    class Large(FixedAnswers):
+        def open(self, trace_id: bytes, **_: Any) -> Any:
+            count_read(90)
+            return super().open(trace_id)
+
+    limits = WorkLimits(spans=180, opened=100, least=1, admission=0.2)
+    async with query_api(Large({TRACE_ID: spans}), limits=limits) as client:
+        writer = await stalled(client.port)
+        assert (await client.get(f"/api/traces/{OTHER_ID.hex()}")).status == 503
+        writer.transport.abort()
+        await until(spans.closed.is_set)
+        assert (await client.get(f"/api/traces/{OTHER_ID.hex()}")).status == 404
+
+
+async def test_of_several_traces_the_next_may_be_the_largest() -> None:
+    limits = WorkLimits(spans=100, opened=100, least=1, admission=0.2)
+    async with query_api(answers(Counting(200_000)), limits=limits) as client:
+        several = f"/api/traces?traceID={TRACE_ID.hex()}&traceID={OTHER_ID.hex()}"
+        reader, writer = await raw_get(client.port, several)
+        await reader.read(1)
+        assert (await client.get(TRACE)).status == 503
+        writer.transport.abort()
+
+
+SEARCHES = ("/api/traces", "/api/v3/traces", "/api/v3/trace-summaries")
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+@pytest.mark.parametrize("found", [0, 2])
+async def test_a_search_that_takes_too_long_gives_what_it_has_found_and_says_so(
+    path: str, found: int
+) -> None:
+    class Endless(FixedAnswers):
+        def find(self, question: TraceQuestion) -> Iterator[DisplayedTrace]:
+            for _ in range(found):
+                yield trace_of([displayed(0), displayed(1)])
+            while True:
+                check_stop()
+                time.sleep(0.005)
+
+        def summaries(self, question: TraceQuestion) -> Iterator[TraceSummary]:
+            return map(summary_of, self.find(question))
+
+    async with query_api(Endless(), limits=WorkLimits(search=0.3)) as client:
+        reply = await client.get(path)
+    assert reply.status == 200
+    assert reply.text.count("longer than 0.3 seconds: narrow the search") >= 1
+    assert reply.json()
+    assert reply.text.count(TRACE_ID.hex()) >= found
+    assert NOTICE_ID.hex() in reply.text
 
 
 async def test_closing_the_server_ends_answers_on_their_way() -> None:

@@ -6,23 +6,28 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from grpc import aio
 
 from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace, TraceQuestion
 from kubeweft.display.serving.answers import StoryAnswers
-from kubeweft.display.serving.stopping import StoppableReader, check_stop
+from kubeweft.display.serving.http.application import build_application
+from kubeweft.display.serving.http.server import QueryServer
+from kubeweft.display.serving.stopping import StoppableReader
 from kubeweft.display.serving.storage_v2.server import storage_server
 from kubeweft.display.serving.storage_v2.service import AnswersFor, StorageAnswers
+from kubeweft.display.serving.working import WorkLimits, Workshop
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.errors import KubeweftError, UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.spans import Span
 from kubeweft.otlp import jaeger_storage as api
+from kubeweft.runtime.stopping import check_stop
 from memory_reader import MemoryReader
 from span_builders import at
 from story_answers import DEPLOYMENT, answers_of, story
@@ -56,24 +61,25 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(answers: StoryAnswers, *, seconds: float = 10) -> AsyncIterator[Client]:
+async def serving(answers: StoryAnswers, *, answer: float = 10) -> AsyncIterator[Client]:
     """A server that gives everybody these answers, and a client."""
 
     async def for_everybody(_: str | None) -> StorageAnswers:
         return answers
 
-    async with serving_for(for_everybody, seconds=seconds) as client:
+    async with serving_for(for_everybody, answer=answer) as client:
         yield client
 
 
 @asynccontextmanager
 async def serving_for(answers_for: AnswersFor, **limits: Any) -> AsyncIterator[Client]:
-    async with storage_server(answers_for, "127.0.0.1:0", **limits) as port:
-        client = Client(port)
-        try:
-            yield client
-        finally:
-            await client.close()
+    with closing(Workshop(WorkLimits(**limits))) as workshop:
+        async with storage_server(answers_for, "127.0.0.1:0", workshop) as port:
+            client = Client(port)
+            try:
+                yield client
+            finally:
+                await client.close()
 
 
 def search(**fields: Any) -> Any:
@@ -277,7 +283,7 @@ async def test_a_client_that_never_reads_is_given_up() -> None:
     async def for_everybody(_: str | None) -> StorageAnswers:
         return slow
 
-    async with serving_for(for_everybody, streams=1, patience=0.3) as client:
+    async with serving_for(for_everybody, spans=1, reader=0.3) as client:
         stalled = client.stream(api.FIND_TRACES, search(service="tree"))
         await stalled.read()
         assert await asyncio.to_thread(slow.ended.wait, 10)
@@ -293,7 +299,7 @@ async def test_whoever_comes_when_all_turns_are_taken_is_told_to_come_again() ->
     async def for_everybody(_: str | None) -> StorageAnswers:
         return slow
 
-    async with serving_for(for_everybody, seconds=10, streams=1, admission=0.2) as client:
+    async with serving_for(for_everybody, spans=1, admission=0.2) as client:
         first = client.stream(api.FIND_TRACES, search(service="tree"))
         await first.read()
         with pytest.raises(aio.AioRpcError) as caught:
@@ -307,14 +313,40 @@ async def test_whoever_comes_when_all_turns_are_taken_is_told_to_come_again() ->
         again.cancel()
 
 
+async def test_all_servers_of_a_process_share_its_memory() -> None:
+    slow = Slow()
+
+    async def for_everybody(_: str | None) -> StorageAnswers:
+        return slow
+
+    limits = WorkLimits(spans=1, admission=0.2)
+    with closing(Workshop(limits)) as workshop:
+        async with storage_server(for_everybody, "127.0.0.1:0", workshop) as port:
+            client = Client(port)
+            application = build_application(for_everybody, workshop=workshop)
+            server = QueryServer(application, grace=0.1)
+            await server.start("127.0.0.1", 0)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
+                first = client.stream(api.FIND_TRACES, search(service="tree"))
+                await first.read()
+                async with session.get("/api/traces") as refused:
+                    assert refused.status == 503
+                first.cancel()
+                assert await asyncio.to_thread(slow.ended.wait, 10)
+                async with session.get("/api/traces") as served:
+                    assert served.status == 200
+            await server.close()
+            await client.close()
+
+
 async def test_an_answer_that_takes_too_long_is_given_up() -> None:
     slow = Slow()
-    async with serving(slow, seconds=0.3) as client:
+    async with serving(slow, answer=0.3) as client:
         with pytest.raises(aio.AioRpcError) as caught:
             await client.ask(api.GET_SERVICES)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert "narrow the search" in str(caught.value.details())
-        assert slow.ended.is_set()
+        assert "longer than 0.3 seconds: narrow the search" in str(caught.value.details())
+        assert await asyncio.to_thread(slow.ended.wait, 10)
 
 
 class Endless(StoryAnswers):
@@ -334,7 +366,7 @@ async def test_a_search_that_takes_too_long_gives_what_it_has_found_and_says_so(
     async def for_everybody(_: str | None) -> StorageAnswers:
         return Endless()
 
-    async with serving_for(for_everybody, search_seconds=0.5) as client:
+    async with serving_for(for_everybody, search=0.5) as client:
         messages = await client.all(api.FIND_TRACES, search(service="tree", since=at("10:00:00")))
         (summaries,) = await client.all(api.FIND_TRACE_SUMMARIES, search(service="tree"))
     spans = [span for _, span in spans_in(messages)]
@@ -361,7 +393,7 @@ async def test_a_search_whose_time_ends_within_a_trace_gives_the_whole_of_it_and
     async def for_everybody(_: str | None) -> StorageAnswers:
         return Large()
 
-    async with serving_for(for_everybody, search_seconds=0.4) as client:
+    async with serving_for(for_everybody, search=0.4) as client:
         spans = [span for _, span in spans_in(await client.all(api.FIND_TRACES, search(service="tree")))]
     assert len(spans) == 1200 + 1
     assert "narrow the search" in spans[-1].name
@@ -457,10 +489,11 @@ async def test_an_address_in_use_is_a_clear_error() -> None:
     async def nobody(_: str | None) -> StorageAnswers:
         raise AssertionError
 
-    async with storage_server(nobody, "127.0.0.1:0") as port:
-        with pytest.raises(UserError, match=f"cannot listen at 127.0.0.1:{port}"):
-            async with storage_server(nobody, f"127.0.0.1:{port}"):
-                pass
+    with closing(Workshop()) as workshop:
+        async with storage_server(nobody, "127.0.0.1:0", workshop) as port:
+            with pytest.raises(UserError, match=f"cannot listen at 127.0.0.1:{port}"):
+                async with storage_server(nobody, f"127.0.0.1:{port}", workshop):
+                    pass
 
 
 def test_reading_ends_when_nobody_waits() -> None:

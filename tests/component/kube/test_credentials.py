@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import json
 import os
-import socket
 import ssl
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
 from aiohttp import web
@@ -24,7 +19,7 @@ from aiohttp import web
 from controlplane.certificates import Authority
 from fake_apiserver import FakeApiServer, raw
 from kubeweft.kube import credentials
-from kubeweft.kube.clients import ClusterClient, cluster_uid, connect, connect_with, get_json, open_response
+from kubeweft.kube.clients import ClusterClient, cluster_uid, connect, connect_with, get_json
 from kubeweft.kube.failures import Unavailable
 from kubeweft.model.errors import UserError
 
@@ -311,42 +306,3 @@ async def test_embedded_certificates_work(
     async with await connect_with(yaml.safe_dump(kubeconfig(url, user, cluster)).encode()) as client:
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
             await cluster_uid(client)
-
-
-@contextlib.contextmanager
-def silent_after_headers(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """An HTTPS server that begins one answer and then neither reads nor writes: its address and its authority."""
-    authority = Authority(tmp_path / "ca")
-    pair = authority.server("server", names=["localhost"], addresses=["127.0.0.1"])
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pair.certificate, pair.key)
-    over = threading.Event()
-
-    def serve(listening: socket.socket) -> None:
-        connection, _ = listening.accept()
-        with context.wrap_socket(connection, server_side=True) as encrypted:
-            encrypted.recv(65536)
-            encrypted.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            over.wait(30)
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=serve, args=(listening,))
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{listening.getsockname()[1]}", authority.files.certificate
-        finally:
-            over.set()
-            thread.join()
-
-
-async def test_an_answer_broken_off_leaves_no_socket_waiting_for_the_farewell_of_tls(tmp_path: Path) -> None:
-    with silent_after_headers(tmp_path) as (url, authority):
-        config = kubeconfig(url, {"token": "t"}, {"certificate-authority": str(authority)})
-        async with await connect(kubeconfig=str(write(tmp_path / "config", config))) as client:
-            async with open_response(client, "GET", "/x", timeout=aiohttp.ClientTimeout(total=30)) as answer:
-                assert answer.connection is not None
-                assert answer.connection.transport is not None
-                socket_of_ours = answer.connection.transport.get_extra_info("socket")
-                assert socket_of_ours.fileno() >= 0
-            await asyncio.sleep(0)
-            assert socket_of_ours.fileno() == -1

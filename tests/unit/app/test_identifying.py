@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kubeweft.app.identifying import Identities
+from kubeweft.model.errors import NotNow
+from kubeweft.store.interfaces import Batch
 
 
 class Memory:
@@ -11,6 +15,8 @@ class Memory:
     def __init__(self, *clusters: str) -> None:
         self.has = list(clusters)
         self.bookmarks: dict[str, bytes] = {}
+        self.replaced: list[str] = []
+        self.is_full = False
 
     def bookmark(self, name: str) -> bytes | None:
         return self.bookmarks.get(name)
@@ -18,12 +24,15 @@ class Memory:
     def clusters(self) -> list[str]:
         return self.has
 
-    async def save(self, name: str, value: bytes) -> None:
-        self.bookmarks[name] = value
+    async def write(self, batch: Batch) -> None:
+        if self.is_full:
+            raise NotNow("the store is full", delay=1.0)
+        self.bookmarks.update(batch.bookmarks)
+        self.replaced += batch.replaced
 
 
 def identities(memory: Memory) -> Identities:
-    made = Identities(memory, local="home", save=memory.save)
+    made = Identities(memory, local="home", write=memory.write)
     for name in ("home", "east", "west"):
         made.expect(name)
     return made
@@ -93,3 +102,32 @@ async def test_a_cluster_is_new_until_something_is_known_of_it() -> None:
     assert [found.is_new("east"), found.is_new("west")] == [False, True]
     await found.remember("west", "u")
     assert not identities(memory).is_new("west")
+
+
+async def test_another_cluster_under_a_free_name_takes_up_nothing_of_the_one_before() -> None:
+    memory = Memory()
+    found = identities(memory)
+    for uid in ("old", "old", "", "old"):
+        await found.remember("west", uid)
+    assert memory.replaced == []
+    await identities(memory).remember("west", "old")
+    assert memory.replaced == []
+    await identities(memory).remember("west", "new")
+    assert memory.replaced == ["west"]
+
+
+async def test_a_full_store_holds_up_only_another_cluster_under_a_known_name() -> None:
+    memory = Memory()
+    memory.is_full = True
+    found = identities(memory)
+    await found.remember("west", "old")
+    assert memory.bookmarks == {}
+    memory.is_full = False
+    await found.remember("west", "old")
+    memory.is_full = True
+    await found.remember("west", "old")
+    with pytest.raises(NotNow):
+        await found.remember("west", "new")
+    memory.is_full = False
+    await found.remember("west", "new")
+    assert memory.replaced == ["west"]

@@ -197,7 +197,7 @@ def test_an_attribute_of_the_span_itself_wins_and_stands_once() -> None:
     assert root.attributes[v.NAME] == "own"
 
 
-def test_a_body_becomes_the_snapshot_up_to_64_kib() -> None:
+def test_a_body_becomes_the_snapshot_up_to_its_largest_size() -> None:
     fits, too_large, none = received(
         object_span(pod(1), body=b"x" * LARGEST_SNAPSHOT),
         object_span(pod(2), body=b"x" * (LARGEST_SNAPSHOT + 1)),

@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from kubeweft.app.joining import ConnectedClients
-from kubeweft.app.serving import check_exposure, serve_options, views_of
+from kubeweft.app.serving import ServeOptions, check_exposure, serve_options, views_of
+from kubeweft.display.serving.http.server import is_loopback
 from kubeweft.model.errors import UserError
-from kubeweft.settings import load
+from kubeweft.settings import load, parse_address
 
 CONFIG = Path(__file__).parents[3] / "config" / "jaeger"
+QUERY_API = CONFIG.parent / "query-api"
 
 
 def test_nothing_is_served_unless_told() -> None:
@@ -109,12 +111,44 @@ def test_clusters_that_are_not_watched_now_are_asked_nothing() -> None:
     assert list(clients) == ["far"]
 
 
+def served_with(env: list[dict[str, str]]) -> ServeOptions:
+    """What a container with these variables serves; raises where strangers could get in."""
+    flags = {one["name"].removeprefix("KUBEWEFT_").lower(): one["value"] for one in env}
+    options = serve_options(load(flags=flags, file=None))
+    check_exposure(options)
+    return options
+
+
+def test_the_query_api_in_a_cluster_asks_who_is_there_and_speaks_tls() -> None:
+    pod = yaml.safe_load((QUERY_API / "serving.yaml").read_text())["spec"]["template"]["spec"]
+    ours, volume = pod["containers"][0], pod["volumes"][0]
+    options = served_with(ours["env"])
+    assert (options.auth, options.without_tls, options.grpc) == ("kubernetes", False, "")
+    (mounted,) = ours["volumeMounts"]
+    assert mounted["name"] == volume["name"]
+    keys = {
+        "tls.crt": options.tls_cert,
+        "tls.key": options.tls_key,
+    }  # those of a Secret of the type kubernetes.io/tls
+    assert keys == {name: f"{mounted['mountPath']}/{name}" for name in keys}
+    (port,) = ours["ports"]
+    assert port["containerPort"] == parse_address(options.http)[1]
+    service = yaml.safe_load((QUERY_API / "service.yaml").read_text())
+    assert [one["targetPort"] for one in service["spec"]["ports"]] == [port["name"]]
+    kustomization = yaml.safe_load((QUERY_API / "kustomization.yaml").read_text())
+    assert "../rbac/access" in kustomization["resources"], "the right to ask who somebody is"
+    assert [one["path"] for one in kustomization["patches"]] == ["serving.yaml"]
+
+
 def test_the_shipped_jaeger_fits_the_pod_that_it_is_put_into() -> None:
     patch = yaml.safe_load((CONFIG / "sidecar.yaml").read_text())
     ours, jaeger = patch["spec"]["template"]["spec"]["containers"]
-    (grpc,) = [one["value"] for one in ours["env"] if one["name"] == "KUBEWEFT_SERVE_GRPC"]
+    options = served_with(ours["env"])
     text = (CONFIG / "jaeger.yaml").read_text()
-    assert f"${{env:KUBEWEFT_GRPC:-{grpc}}}" in text
+    assert f"${{env:KUBEWEFT_GRPC:-{options.grpc}}}" in text
+    page = options.trace_page.removeprefix("http://").removesuffix("/trace/{trace_id}")
+    assert f"${{env:JAEGER_HTTP:-{page}}}" in text
+    assert is_loopback(parse_address(options.http)[0])
     assert all(f"${{env:{one['name']}:-" in text for one in jaeger["env"])
     (mounted,) = jaeger["volumeMounts"]
     assert f"{mounted['mountPath']}/jaeger.yaml" in jaeger["args"]

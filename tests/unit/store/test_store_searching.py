@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import random
+import sqlite3
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Span
+from kubeweft.model.spans import Attributes, Span
+from kubeweft.store.embedded.packing import Packer
 from kubeweft.store.embedded.reading import Reading
 from kubeweft.store.embedded.searching import Search
-from kubeweft.store.interfaces import Batch, FoundObject, ObjectQuery
+from kubeweft.store.embedded.span_finders import ToldFinder
+from kubeweft.store.interfaces import Batch, FoundObject, ObjectQuery, Told, WindowQuestion, as_text
 from kubeweft.store.sqlite import SqliteStore
 from store_samples import LENGTH, MINUTE, NINE, fact, key_of, object_span
 
@@ -43,9 +46,12 @@ def spans_of(seed: int) -> list[Span]:
                 at = start + chance.randrange(30) * MINUTE
                 lasts = chance.choice((0, MINUTE, 3 * LENGTH))
                 number = len(spans)
-                spans.append(
-                    fact(key, number, start=at, lasts=lasts, attributes={v.USER: chance.choice(USERS)})
-                )
+                told = {v.USER: chance.choice(USERS), v.CODE: chance.choice((200, 409)), v.DRY_RUN: True}
+                error = chance.choice(("", "", "modified"))
+                spans.append(fact(key, number, start=at, lasts=lasts, attributes=told, error=error))
+            if chance.random() < 0.3:
+                of_rule = {v.LINK_RULE: "owner"}
+                spans.append(fact(key, len(spans), start=start, source="link", attributes=of_rule))
     chance.shuffle(spans)
     return spans
 
@@ -62,6 +68,7 @@ def plainly(spans: Iterable[Span], query: ObjectQuery) -> list[FoundObject]:
             query.cluster in ("", key.cluster)
             and fnmatch.fnmatchcase(key.namespace, query.namespace or "*")
             and fnmatch.fnmatchcase(key.name, query.name or "*")
+            and (not query.among or key._replace(name="") in query.among)
         ):
             continue
         times = times_in(trace, query)
@@ -77,28 +84,53 @@ def plainly(spans: Iterable[Span], query: ObjectQuery) -> list[FoundObject]:
 def times_in(trace: list[Span], query: ObjectQuery) -> tuple[int, int] | None:
     """When a window matches: the bounds of what matched in it."""
     [root] = [span for span in trace if span.source == "object"]
-    facts = [span for span in trace if span.source != "object"]
+    facts = [span for span in trace if span.source == "request"]
     bounds = (min(s.start for s in facts), max(s.end for s in facts)) if facts else (root.start, root.end - 1)
     if bounds[0] > query.until or bounds[1] < query.since:
         return None
-    if not query.text or query.text.lower() in root.key.name:
-        return bounds if facts else (root.start, root.start)
-    told = [
-        span
-        for span in facts
-        if query.text.lower() in str(span.attributes[v.USER]).lower()
-        and span.start <= query.until
-        and span.end >= query.since
-    ]
-    return (min(s.start for s in told), max(s.end for s in told)) if told else None
+    whole = bounds if facts else (root.start, root.start)
+    text = "" if query.text.lower() in root.key.name else query.text.lower()
+    if not text and query.told == Told():
+        return whole
+    times: list[tuple[int, int]] = []
+    for span in trace:
+        if not tells(span, query.told) or (text and text not in str(span.attributes.get(v.USER, "")).lower()):
+            continue
+        if span.source == "request" and not (span.start <= query.until and span.end >= query.since):
+            continue
+        times.append((span.start, span.end) if span.source == "request" else whole)
+    return (min(first for first, _ in times), max(last for _, last in times)) if times else None
 
 
+def tells(span: Span, told: Told) -> bool:
+    """Whether one span tells all of it."""
+    attributes = {**span.attributes, v.SOURCE: span.source}
+    if told.failed and not span.error:
+        return False
+    return all(name in attributes and as_text(attributes[name]) == value for name, value in told.attributes)
+
+
+TOLD = (
+    Told(),
+    Told(),
+    Told(failed=True),
+    Told(attributes=((v.CODE, "409"),)),
+    Told(attributes=((v.USER, "Mallory"), (v.CODE, "200"))),
+    Told(failed=True, attributes=((v.USER, "alice"), (v.DRY_RUN, "true"))),
+    Told(attributes=((v.LINK_RULE, "owner"),)),
+    Told(attributes=((v.SOURCE, "link"),)),
+    Told(attributes=((v.SOURCE, "request"), (v.CODE, "409"))),
+    Told(attributes=((v.WINDOW_SECONDS, "1800"),)),
+    Told(attributes=((v.USER, "mallory"),)),
+)
 queries = st.builds(
     ObjectQuery,
     cluster=st.sampled_from(("", "", "prod", "none")),
     namespace=st.sampled_from(("", "", "shop", "*a*")),
     name=st.sampled_from(("", "", "web", "web*", "*web", "*")),
     text=st.sampled_from(("", "", "mallory", "WEB", "nobody")),
+    told=st.sampled_from(TOLD),
+    among=st.sampled_from(((), (), (KEYS[0]._replace(name=""),), (key_of(""), key_of("", resource="none")))),
     since=st.integers(-2, 8).map(lambda n: NINE + n * LENGTH - MINUTE),
     until=st.one_of(st.just(2**63 - 1), st.integers(0, 8).map(lambda n: NINE + n * LENGTH + MINUTE)),
     limit=st.sampled_from((0, 1, 2, 100)),
@@ -144,6 +176,9 @@ def test_a_text_search_that_would_read_too_much_says_how_to_narrow_it(tmp_path: 
         Search(reading, ObjectQuery(text="nobody"), most_read=30).run()
     assert len(Search(reading, ObjectQuery(text="nobody", name="o1"), most_read=30).run()) == 0
     assert len(Search(reading, ObjectQuery(text="alice"), most_read=55).run()) == 5
+    told = Told(failed=True, attributes=((v.USER, "jane"),))
+    with pytest.raises(UserError, match=r"'x' error=true user.name=jane would read more than 30 spans"):
+        Search(reading, ObjectQuery(text="x", told=told), most_read=30).run()
     reading.close()
 
 
@@ -204,3 +239,66 @@ def test_a_text_that_everything_has_is_not_looked_for_everywhere(tmp_path: Path)
     reading.close()
     assert [one.key.name for one in found] == [f"o{objects - n:04d}" for n in range(1, 6)]
     assert len(read) < objects, "windows that were looked into"
+
+
+@pytest.mark.parametrize("told", [Told(failed=True), Told(attributes=((v.USER, "jane"), (v.CODE, "409")))])
+def test_what_one_of_many_told_is_found_wherever_it_stands_in_time(tmp_path: Path, told: Told) -> None:
+    path = tmp_path / "store.db"
+    with SqliteStore(path) as store:
+        refused: Attributes = {v.USER: "jane", v.CODE: 409}
+        spans = [object_span(KEYS[0]), fact(KEYS[0], 0, error="modified", attributes=refused)]
+        for number in range(1, 300):
+            key = key_of(f"o{number}")
+            fine: Attributes = {v.USER: "jane", v.CODE: 200}
+            spans += [object_span(key), fact(key, number, start=NINE + 2 * MINUTE + number, attributes=fine)]
+        store.write(Batch(spans=spans))
+        (found,) = store.find_objects(ObjectQuery(told=told, limit=1))
+        assert found.key == KEYS[0]
+
+
+def test_spans_that_write_out_their_names_are_looked_into_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with SqliteStore(path) as store:
+        store.write(
+            Batch(spans=[object_span(KEYS[0]), fact(KEYS[0], 1, attributes={"own": True, v.CODE: 7})])
+        )
+    written_out = Packer(sqlite3.connect(path), most_values=0, most_texts=0)
+    payload = written_out.pack(fact(KEYS[0], 1, attributes={"own": True, v.CODE: 7}))
+    reading = Reading(str(path))
+    told = Told(attributes=(("own", "true"), (v.CODE, "7")))
+    assert ToldFinder(reading.unpacker, told).find(payload) is not None
+    assert ToldFinder(reading.unpacker, told._replace(failed=True)).find(payload) is None
+    assert ToldFinder(reading.unpacker, Told(attributes=(("own", "1"),))).find(payload) is None
+    reading.close()
+
+
+def test_the_places_of_objects_are_told_those_of_most_first(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    pods = [key_of(f"p{n}", group="", resource="pods") for n in range(3)]
+    keys = [*pods, key_of("a"), key_of("b", namespace="data"), key_of("c", namespace="data")]
+    with SqliteStore(path) as store:
+        store.write(Batch(spans=[object_span(key) for key in keys]))
+        places = [pods[0]._replace(name=""), key_of("", namespace="data"), key_of("")]
+        assert store.places_of(ObjectQuery(), most=3) == (places, True)
+        assert store.places_of(ObjectQuery(), most=2) == (places[:2], False)
+        assert store.places_of(ObjectQuery(namespace="data"), most=5) == (places[1:2], True)
+        assert store.places_of(ObjectQuery(resources=((None, "nodes"),)), most=5) == ([], True)
+        found = store.find_objects(ObjectQuery(among=(places[1], key_of("", resource="nodes"))))
+        assert {one.key for one in found} == set(keys[4:])
+        assert store.find_objects(ObjectQuery(among=(key_of("", resource="nodes"),))) == []
+
+
+def test_times_beyond_what_sqlite_holds_are_the_nearest_that_it_does(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "store.db") as store:
+        store.write(Batch(spans=[object_span(KEYS[0])]))
+        for since, until, found in ((-(10**30), 10**30, 1), (10**30, 10**31, 0), (-(10**31), -(10**30), 0)):
+            assert len(store.windows_of(KEYS[0], since=since, until=until)) == found
+            (windows,) = store.windows_of_many([WindowQuestion(KEYS[0], since, until)])
+            assert len(windows) == found
+            assert len(store.find_objects(ObjectQuery(since=since, until=until))) == found
+            assert len(store.find_objects(ObjectQuery(since=since, until=until, text="web"))) == found
+            assert (
+                store.foreign_of([("a", "b")], since=since, until=until, most_traces=1, most_spans=1)[0] == []
+            )
+        assert store.nearest_window(KEYS[0], before=-(10**30)) is None
+        assert store.recent_windows(10**30) == []

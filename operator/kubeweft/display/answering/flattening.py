@@ -29,8 +29,9 @@ from kubeweft.display.tree.trees import (
     link_target,
     shown_nodes,
 )
-from kubeweft.display.words.headlines import headline, life_pieces, object_headline
+from kubeweft.display.words.headlines import headline, object_headline
 from kubeweft.display.words.left_out_wording import hint_in_viewers, words_of
+from kubeweft.display.words.lives import life_pieces
 from kubeweft.display.words.pens import Pen, pen_of
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
@@ -52,13 +53,14 @@ def flatten(
 
     ``stored`` is the stored trace that the ID of this one names (none: the first); links to it tell its object span.
     """
-    writing = _Writing(with_finer_times(tree), addresses, stored)
-    left = most
-    for span in writing.spans():
-        if left <= 0:
-            yield writing.cut(shown=most, more=count_spans(tree) - most)
+    spans_at_all = count_spans(tree) if most < UNBOUNDED else 0
+    tree = with_finer_times(tree)
+    writing, root, linked = _writing(tree, addresses, stored), [tree.root], [*tree.linked]
+    del tree  # a viewer may read slowly: what has been written is not kept for it
+    for number, span in enumerate(writing.spans(root, linked)):
+        if number >= most:
+            yield writing.cut(shown=most, more=spans_at_all - most)
             return
-        left -= 1
         yield span
 
 
@@ -91,38 +93,37 @@ def identifying(key: ObjectKey) -> Attributes:
 
 @dataclass(slots=True)
 class _Writing:
-    """One tree while it is written."""
+    """One tree while it is written. Of its objects it keeps none: those are let go as they are written."""
 
-    tree: Tree
     addresses: Addresses
     stored: bytes
-    last_windows: dict[ObjectKey, MergedWindow] = field(init=False)
+    root: ObjectKey
+    asked: ObjectKey
+    times: tuple[int, int]
+    kinds: Mapping[tuple[str, str], str]
+    pen: Pen
+    cuts: Mapping[str, list[Truncation]]
+    last_windows: Mapping[ObjectKey, MergedWindow]
     used: set[bytes] = field(default_factory=set)
     identities: dict[ObjectKey, Attributes] = field(default_factory=dict)
-    pen: Pen = field(init=False)
     root_id: bytes = b""
 
-    def __post_init__(self) -> None:
-        self.pen = pen_of(self.tree)
-        nodes = shown_nodes(self.tree)
-        self.last_windows = {node.key: node.windows[-1] for node in nodes if node.windows}
-
-    def spans(self) -> Iterator[DisplayedSpan]:
-        tree = self.tree
-        cuts = self._cuts_by_place()
-        yield from self._node(tree.root, b"", cuts, times=(tree.start, tree.end))
-        if tree.linked:
-            times = min(n.start for n in tree.linked), max(n.end for n in tree.linked)
+    def spans(self, root: list[Node], linked: list[Node]) -> Iterator[DisplayedSpan]:
+        """The spans of the root and of the objects beside the tree; both lists are empty afterwards."""
+        times = min([n.start for n in linked], default=0), max([n.end for n in linked], default=0)
+        yield from self._node(root.pop(), b"", self.times)
+        if linked:
             beside = self._made(
                 BESIDE,
-                _count(len(tree.linked), "linked object"),
+                _count(len(linked), "linked object"),
                 under=self.root_id,
                 times=times,
-                attributes=self._identity(tree.root.key),
+                attributes=self._identity(self.root),
             )
             yield beside
-            for node in tree.linked:
-                yield from self._node(node, beside.span_id, cuts)
+            linked.reverse()
+            while linked:
+                yield from self._node(linked.pop(), beside.span_id)
 
     def cut(self, *, shown: int, more: int) -> DisplayedSpan:
         """The span that says that the viewer did not get everything."""
@@ -130,30 +131,27 @@ class _Writing:
             MORE,
             f"{more} more spans: open this trace to see all of them",
             under=self.root_id,
-            times=(self.tree.start, self.tree.start),
-            attributes={**self._identity(self.tree.root.key), LEFT_SHOWN: shown, LEFT_MORE: more},
+            times=(self.times[0], self.times[0]),
+            attributes={**self._identity(self.root), LEFT_SHOWN: shown, LEFT_MORE: more},
         )
 
     def _node(
-        self,
-        node: Node,
-        parent: bytes,
-        cuts: Mapping[str, list[Truncation]],
-        *,
-        times: tuple[int, int] | None = None,
+        self, node: Node, parent: bytes, times: tuple[int, int] | None = None
     ) -> Iterator[DisplayedSpan]:
         span = self._object(node, parent, times or (node.start, node.end))
         yield span
         for link in node.links:
             yield self._link(link, node, span.span_id)
-        for cut in cuts.get(str(node.key), ()):
+        for cut in self.cuts.get(str(node.key), ()) if self.cuts else ():
             yield self._truncation(cut, node, span)
         if has_lives_apart(node):
             yield from self._lives(node, span)
         else:
             yield from self._facts(node.facts, node, span.span_id)
-        for child in node.children:
-            yield from self._node(child, span.span_id, cuts)
+        children = [*reversed(node.children)]
+        del node
+        while children:
+            yield from self._node(children.pop(), span.span_id)
 
     def _object(self, node: Node, parent: bytes, times: tuple[int, int]) -> DisplayedSpan:
         attributes: Attributes = {**self._identity(node.key), **node.span.attributes}
@@ -184,7 +182,7 @@ class _Writing:
 
         Viewers look for the end of a link in the same trace first, so the ID that the link tells must not be there.
         """
-        if span.key == (self.tree.asked or self.tree.root.key):
+        if span.key == self.asked:
             return identity.object_span_id(self.stored) if self.stored else span.span_id, ()
         window = self.last_windows.get(span.key)
         return _hash(b"object", span.span_id), (self.addresses.link(window),) if window else ()
@@ -265,9 +263,7 @@ class _Writing:
 
     def _links(self, link: Span, node: Node) -> tuple[SpanLink, ...]:
         target = link_target(link)
-        if target == (
-            self.tree.asked or self.tree.root.key
-        ):  # shown here: Jaeger's UI hangs on links to ancestors
+        if target == self.asked:  # shown here: Jaeger's UI hangs on links to ancestors
             return ()
         last = self.last_windows.get(target)
         if last is not None:
@@ -285,15 +281,6 @@ class _Writing:
         return self._made(
             MORE, words_of(cut), under=owner.span_id, times=(owner.start, owner.start), attributes=attributes
         )
-
-    def _cuts_by_place(self) -> dict[str, list[Truncation]]:
-        """What was left out, by the object at which it is told: the root where that is not in the tree."""
-        places = {str(node.key) for node in shown_nodes(self.tree)}
-        cuts: dict[str, list[Truncation]] = {}
-        for cut in self.tree.truncated:
-            place = cut.of if cut.of in places else str(self.tree.root.key)
-            cuts.setdefault(place, []).append(cut)
-        return cuts
 
     def _made(
         self, service: str, operation: str, *, under: bytes, times: tuple[int, int], attributes: Attributes
@@ -322,7 +309,7 @@ class _Writing:
             return str(span.attributes.get(v.SERVICE_NAME) or span.source)
         if span.source != "object":
             return span.source
-        kind = self.tree.kinds.get((span.key.group, span.key.resource))
+        kind = self.kinds.get((span.key.group, span.key.resource))
         return kind or group_resource(span.key.group, span.key.resource)
 
     def _identity(self, key: ObjectKey) -> Attributes:
@@ -330,6 +317,32 @@ class _Writing:
         if known is None:
             known = self.identities[key] = identifying(key)
         return known
+
+
+def _writing(tree: Tree, addresses: Addresses, stored: bytes) -> _Writing:
+    return _Writing(
+        addresses=addresses,
+        stored=stored,
+        root=tree.root.key,
+        asked=tree.asked or tree.root.key,
+        times=(tree.start, tree.end),
+        kinds=tree.kinds,
+        pen=pen_of(tree),
+        cuts=_cuts_by_place(tree),
+        last_windows={node.key: node.windows[-1] for node in shown_nodes(tree) if node.windows},
+    )
+
+
+def _cuts_by_place(tree: Tree) -> dict[str, list[Truncation]]:
+    """What was left out, by the object at which it is told: the root where that is not in the tree."""
+    if not tree.truncated:
+        return {}
+    places = {str(node.key) for node in shown_nodes(tree)}
+    cuts: dict[str, list[Truncation]] = {}
+    for cut in tree.truncated:
+        place = cut.of if cut.of in places else str(tree.root.key)
+        cuts.setdefault(place, []).append(cut)
+    return cuts
 
 
 def _without_kind(words: str, kind: str) -> str:

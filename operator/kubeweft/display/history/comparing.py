@@ -168,7 +168,8 @@ def _run(run: Run) -> Json:
         "facts": run.facts,
         "left_out": run.left_out,
         "truncated": [
-            {"what": cut.what, "of": cut.of, "shown": cut.shown, "more": cut.more} for cut in run.truncated
+            {"what": cut.what, "of": cut.of, "shown": cut.shown, "more": cut.more, "hint": cut.hint}
+            for cut in run.truncated
         ],
         "asked": run.asked,
         "cut": format_timestamp(run.cut) if run.cut else "",

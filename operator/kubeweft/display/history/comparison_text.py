@@ -12,13 +12,15 @@ from kubeweft.display.history.comparing import Comparison, Ended, Row, trigger_l
 from kubeweft.display.history.runs import Run, Timing
 from kubeweft.display.tree.trees import Node
 from kubeweft.display.words.axis import clock, day, duration, zone_name
-from kubeweft.display.words.left_out_wording import words_of
+from kubeweft.display.words.left_out_wording import plural, words_of
 from kubeweft.display.words.wording import Pen, word_fact, word_line
 
 MOST_FIELDS = 10  # of one object; JSON has them all
 MOST_LINES = 6
 LATER = "B LATER BY"
-HEADS = ("STEP", "A", "B", LATER, "WHO")
+WHO = "WHO"
+HEADS = ("STEP", "A", "B", LATER, WHO)
+GAP = "   "
 ALWAYS = HEADS[:3]
 SAME = 10_000_000  # what is closer than 10 ms is as good as at the same time
 
@@ -26,18 +28,20 @@ SAME = 10_000_000  # what is closer than 10 ms is as good as at the same time
 def write_comparison(comparison: Comparison, console: Console, *, zone: tzinfo = UTC) -> None:
     """Write it all."""
     pen = Pen(zone=zone, ascii_only=console.options.ascii_only, brief=True)
-    for line in _lines(comparison, pen):
+    room = console.width if console.is_terminal else 0
+    for line in _lines(comparison, pen, room=room):
         if console.is_terminal:
+            line.rstrip()
             console.print(line, soft_wrap=True, highlight=False)
         else:
             console.file.write(f"{line.plain.rstrip()}\n")
 
 
-def _lines(comparison: Comparison, pen: Pen) -> Iterator[Text]:
+def _lines(comparison: Comparison, pen: Pen, *, room: int) -> Iterator[Text]:
     yield from _head("A", comparison.a, pen)
     yield from _head("B", comparison.b, pen)
     yield Text()
-    yield from _table(comparison.both, pen)
+    yield from _table(comparison.both, pen, room=room)
     for side, rows in (("A", comparison.only_a), ("B", comparison.only_b)):
         if rows:
             yield Text()
@@ -51,7 +55,7 @@ def _lines(comparison: Comparison, pen: Pen) -> Iterator[Text]:
 
 def _head(side: str, run: Run, pen: Pen) -> Iterator[Text]:
     began = f"{day(run.start, pen.zone)} {clock(run.start, pen.zone)} {zone_name(run.start, pen.zone)}"
-    objects = ", ".join(f"{count} {kind}" for kind, count in run.objects.items())
+    objects = ", ".join(f"{count} {plural(kind, count)}" for kind, count in run.objects.items())
     yield pen.write(
         (f"{side}  ", "bold magenta"),
         (f"{run.kind or run.key.resource} ", "bold cyan"),
@@ -80,10 +84,12 @@ def _head(side: str, run: Run, pen: Pen) -> Iterator[Text]:
             (f"   ! there was no silence (--quiet): what came after {until} is not counted", "bold yellow")
         )
     for cut in run.truncated:
-        yield pen.write((f"   ! {words_of(cut)} not counted (limit: {cut.shown})", "bold yellow"))
+        hint = f": {cut.hint}" if cut.hint else ""
+        yield pen.write((f"   ! {words_of(cut)} not counted{hint}", "bold yellow"))
 
 
-def _table(rows: list[Row], pen: Pen) -> Iterator[Text]:
+def _table(rows: list[Row], pen: Pen, *, room: int) -> Iterator[Text]:
+    """One line for each step; who took it stands below where a terminal has no ``room`` for it (0: any)."""
     if not rows:
         yield pen.write(("they have no step in common", "yellow"))
         return
@@ -91,16 +97,22 @@ def _table(rows: list[Row], pen: Pen) -> Iterator[Text]:
     columns = [(HEADS[number], [pen.clean(row[number]) for row in cells]) for number in range(len(HEADS))]
     shown = [(head, column) for head, column in columns if head in ALWAYS or any(column)]
     widths = [max(map(len, (head, *column))) for head, column in shown]
-    yield pen.write(
-        *[(f"{head.ljust(width)}   ", "bold") for (head, _), width in zip(shown, widths, strict=True)]
-    )
+    below: list[str] = []
+    if room and shown[-1][0] == WHO and sum(widths) + len(GAP) * (len(widths) - 1) > room:
+        below = shown.pop()[1]
+    yield _in_columns([(head, "bold") for head, _ in shown], widths, pen)
     for number in range(len(rows)):
-        yield pen.write(
-            *[
-                (f"{column[number].ljust(width)}   ", _style(head, column[number]))
-                for (head, column), width in zip(shown, widths, strict=True)
-            ]
+        yield _in_columns(
+            [(column[number], _style(head, column[number])) for head, column in shown], widths, pen
         )
+        if below and below[number]:
+            yield pen.write(("    ", ""), (below[number], "dim"))
+
+
+def _in_columns(cells: list[tuple[str, str]], widths: list[int], pen: Pen) -> Text:
+    return pen.write(
+        *[(f"{cell.ljust(width)}{GAP}", style) for (cell, style), width in zip(cells, widths, strict=False)]
+    )
 
 
 def _style(head: str, cell: str) -> str:

@@ -97,7 +97,10 @@ def _moment(moment: Moment) -> Json:
         "version": moment.version,
         "uid": moment.uid,
     }
-    return {**shape, "deleted": format_timestamp(moment.deleted)} if moment.deleted else shape
+    for what, time in (("deleted", moment.deleted), ("created", moment.created)):
+        if time:
+            shape[what] = format_timestamp(time)
+    return shape
 
 
 def _yaml_lines(manifest: Manifest | None) -> list[str]:

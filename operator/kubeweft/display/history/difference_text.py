@@ -17,6 +17,7 @@ from kubeweft.model import vocabulary as v
 
 MOST_WRITERS = 3  # of one field, the last ones; JSON has them all
 MOST_NAMES = 8
+NAMED_ABOVE = ("apiVersion", "kind")  # no news where the whole object came or went
 INDENT = "    "
 
 
@@ -75,7 +76,8 @@ def _end(word: str, end: Moment, pen: Pen) -> Text:
     elif end.deleted:
         pieces.append((f"  deleted {moment(end.deleted, pen.zone, near=end.time)}", "red"))
     else:
-        pieces.append((f"  {end.presence}", "yellow"))
+        created = f", created {moment(end.created, pen.zone, near=end.time)}" if end.created else ""
+        pieces.append((f"  {end.presence}{created}", "yellow"))
     return pen.write(*pieces)
 
 
@@ -87,7 +89,10 @@ def _diff(difference: Difference, pen: Pen) -> Iterator[Text]:
 
 
 def _fields(difference: Difference, pen: Pen) -> Iterator[Text]:
+    is_whole = difference.old.manifest is None or difference.new.manifest is None
     for history in difference.fields:
+        if is_whole and history.field.label in NAMED_ABOVE:
+            continue
         yield word_line(history.field.line(), pen)
         yield from _writers(history, difference, pen)
     if difference.changed_back:

@@ -44,7 +44,7 @@ Presence = Literal["there", "deleted", "not there yet"]
 class Moment:
     """The object at a time (nanoseconds); ``manifest`` is None unless it is ``there``, and has no resourceVersion.
 
-    ``deleted`` is when it had been deleted, where that is known.
+    ``deleted`` is when it had been deleted, and ``created`` when it was to be created, where that is known.
     """
 
     time: int
@@ -53,6 +53,7 @@ class Moment:
     version: str = ""
     uid: str = ""
     deleted: int = 0
+    created: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,7 @@ class Difference:
     writings: tuple[Writing, ...] = ()
     changed_back: tuple[str, ...] = ()
     unread: int = 0
+    usual_kind: str = ""
 
     @property
     def is_same(self) -> bool:
@@ -101,28 +103,35 @@ class Difference:
 
     @property
     def kind(self) -> str:
-        """What it calls itself."""
+        """What it calls itself, else what such objects are called."""
         known = self.new.manifest or self.old.manifest or {}
-        return str(known.get("kind", ""))
+        return str(known.get("kind", "")) or self.usual_kind
 
 
 def difference(
-    reader: SpanReader, key: ObjectKey, *, since: int, until: int, most_spans: int = MOST_SPANS
+    reader: SpanReader,
+    key: ObjectKey,
+    *,
+    since: int,
+    until: int,
+    kind: str = "",
+    most_spans: int = MOST_SPANS,
 ) -> Difference:
-    """The object at two times (nanoseconds, the first not later) compared.
+    """The object at two times (nanoseconds, the first not later) compared; ``kind`` is for where it was there at neither.
 
     Raises ``UserError`` where it cannot be rebuilt, nothing at all is known of it, or too much happened in between.
     """
     spans = _spans_between(reader, key, since=since, until=until, most=most_spans)
     steps = steps_of(spans)
-    old, new = _moment(reader, key, since, steps), _moment(reader, key, until, steps)
+    old, new = _moment(reader, key, since), _moment(reader, key, until)
     between = [step for step in steps if since < step.time <= until and _is_between(step, old, new)]
     writers = find_writers({span.span_id: span for span in spans}.values())
     writings = tuple(_writings(between, old, writers))
     fields = field_changes(old.manifest or {}, new.manifest or {})
     histories = [FieldHistory(field=field, by=_writers_of(field.label, writings)) for field in fields]
+    there = old.manifest is not None or new.manifest is not None
     touched = dict.fromkeys(
-        label for writing in writings if not _is_life(writing) for label in writing.labels
+        label for writing in writings if there and not _is_life(writing) for label in writing.labels
     )
     return Difference(
         key=key,
@@ -133,6 +142,7 @@ def difference(
         writings=writings,
         changed_back=tuple([t for t in touched if not any(overlap(t, field.label) for field in fields)]),
         unread=sum(1 for w in writings if not w.is_read),
+        usual_kind=kind,
     )
 
 
@@ -149,16 +159,15 @@ def _spans_between(reader: SpanReader, key: ObjectKey, *, since: int, until: int
     return spans
 
 
-def _moment(reader: SpanReader, key: ObjectKey, time: int, steps: Sequence[Step]) -> Moment:
+def _moment(reader: SpanReader, key: ObjectKey, time: int) -> Moment:
     try:
         manifest = manifest_at(reader, key, time)
     except WasDeleted as error:
         return Moment(time=time, presence="deleted", deleted=error.time)
-    except NotYetKnown:
-        following = next((step for step in steps if step.time > time), None)
-        if following is None or following.type != "Added":
+    except NotYetKnown as error:
+        if not error.created:
             raise
-        return Moment(time=time, presence="not there yet")
+        return Moment(time=time, presence="not there yet", created=error.created)
     metadata = manifest.get("metadata")
     if not isinstance(metadata, dict):
         raise UserError(f"what is stored of {key} is no whole object")
@@ -251,11 +260,15 @@ def _is_life(writing: Writing) -> bool:
 
 
 def _writers_of(label: str, writings: Sequence[Writing]) -> tuple[Writing, ...]:
-    """All that touched a field; where a list has only positions for its items, all that touched the list."""
+    """All that touched a field; where a list has only positions for its items, all that touched the list.
+
+    What was written before the object was last created or deleted is lost, and told by that.
+    """
     lists = [label[: found.start()] for found in _POSITION.finditer(label)]
     for field in (label, *reversed(lists)):
         if found := tuple([writing for writing in writings if _touches(writing, field)]):
-            return found
+            begin = max((number for number, one in enumerate(found) if _is_life(one)), default=0)
+            return found[begin:]
     return ()
 
 

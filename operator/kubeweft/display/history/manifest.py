@@ -18,13 +18,13 @@ import yaml
 from jsonpointer import JsonPointerException
 
 from kubeweft.display.steps.nesting import find_writers
-from kubeweft.display.tree.trees import text_of, version_number
+from kubeweft.display.tree.trees import FOREVER, text_of, version_number
+from kubeweft.display.words.times import in_words
 from kubeweft.model import changes as patches
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
-from kubeweft.model.timestamps import format_timestamp
 from kubeweft.store.interfaces import SpanReader
 
 WINDOWS_AT_ONCE = 8
@@ -39,12 +39,8 @@ class WasDeleted(UserError):
 
     def __init__(self, key: ObjectKey, time: int) -> None:
         """``time`` is in nanoseconds."""
-        super().__init__(f"{key} was deleted at {format_timestamp(time)}: ask for an earlier time")
+        super().__init__(f"{key} was deleted at {in_words(time)}: ask for an earlier time")
         self.time = time
-
-
-class NotYetKnown(UserError):
-    """Nothing was known of the object at the time asked for: it may not have been there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +71,22 @@ class Step:
         return text_of(self.span, v.OLD_VERSION)
 
 
+class NotYetKnown(UserError):
+    """Nothing was known of the object at the time asked for: it may not have been there.
+
+    ``created`` is when it was created after that (nanoseconds), where that is the first that is known of it; else 0.
+    """
+
+    def __init__(self, key: ObjectKey, time: int, following: Step | None) -> None:
+        """``following`` is the first that happened to it after that time."""
+        known = "no snapshot of it is stored before"
+        created = following is not None and following.type == "Added"
+        if following is not None:
+            known = f"it {'was created' if created else 'is known since'} {in_words(following.time)}"
+        super().__init__(f"nothing is known about {key} at {in_words(time)}: {known}")
+        self.created = following.time if following is not None and created else 0
+
+
 def manifest_at(reader: SpanReader, key: ObjectKey, time: int, *, most_spans: int = MOST_SPANS) -> Manifest:
     """The object as it was at ``time`` (nanoseconds), for which at most so many spans are read.
 
@@ -95,7 +107,7 @@ def manifest_at(reader: SpanReader, key: ObjectKey, time: int, *, most_spans: in
         problem = problem or _unknown(key, last, steps)
     if problem:
         raise UserError(problem)
-    raise NotYetKnown(_not_yet(key, time, steps_of(spans)))
+    raise NotYetKnown(key, time, _first_after(reader, key, time))
 
 
 def _back_from(reader: SpanReader, key: ObjectKey, time: int, *, most: int) -> Iterator[list[Span]]:
@@ -113,7 +125,7 @@ def _back_from(reader: SpanReader, key: ObjectKey, time: int, *, most: int) -> I
             spans.extend(reader.spans_of([window.trace_id for window in part]))
             if len(spans) > most:
                 raise UserError(
-                    f"{key} cannot be rebuilt as of {format_timestamp(time)}: too much happened since the last time that"
+                    f"{key} cannot be rebuilt as of {in_words(time)}: too much happened since the last time that"
                     f" the whole object was stored ({most} spans): ask for an earlier time"
                 )
         yield spans
@@ -223,14 +235,15 @@ def apply_step(step: Step, manifest: Manifest) -> Manifest | None:
 
 def _unknown(key: ObjectKey, last: Step, steps: Sequence[Step]) -> str:
     later = next((s.time for s in steps if s.time > last.time and s.span.body and s.type != "Deleted"), None)
-    again = f"; it is known again from {format_timestamp(later)}" if later else ""
+    again = f"; it is known again from {in_words(later)}" if later else ""
     return (
-        f"{key} cannot be rebuilt as of version {last.version} ({format_timestamp(last.time)}):"
+        f"{key} cannot be rebuilt as of version {last.version} ({in_words(last.time)}):"
         f" a change on the way to it is missing or was cut{again}"
     )
 
 
-def _not_yet(key: ObjectKey, time: int, steps: Sequence[Step]) -> str:
-    first = min((s.time for s in steps), default=None)
-    known = f"it is known since {format_timestamp(first)}" if first else "no snapshot of it is stored before"
-    return f"nothing is known about {key} at {format_timestamp(time)}: {known}"
+def _first_after(reader: SpanReader, key: ObjectKey, time: int) -> Step | None:
+    """What happened to the object first after a time, if that is not long after what is stored next."""
+    windows = reader.windows_of(key, since=time, until=FOREVER)[:WINDOWS_AT_ONCE]
+    spans = reader.spans_of([window.trace_id for window in windows])
+    return min((step for step in steps_of(spans) if step.time > time), key=lambda s: s.time, default=None)

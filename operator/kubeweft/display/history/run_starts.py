@@ -16,15 +16,16 @@ from kubeweft.display.reading.levels import DEFAULT_LIMITS
 from kubeweft.display.stories import read_story
 from kubeweft.display.tree.selection import OWNED
 from kubeweft.display.tree.trees import FOREVER, Fact, Node, Truncation
+from kubeweft.display.words.times import in_words
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
-from kubeweft.model.timestamps import format_timestamp
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.store.interfaces import SpanReader, Window
 
 ALONE = dataclasses.replace(OWNED, down=0, linked="none")
 PIECE = 64  # windows read at once
 LIMITS = dataclasses.replace(DEFAULT_LIMITS, windows=2 * PIECE)
+OF_ITSELF = ("windows", "around")  # what is left out beside: whose children it has does not matter here
 TOLERANCE = 5 * NANOSECONDS  # a change that is joined with its request may be told later than it happened
 
 
@@ -56,7 +57,7 @@ class RunStarts:
                 break
         chosen = choose_start(self._starts(), time, precision=precision)
         if chosen is None:
-            raise UserError(self._none_at(last))
+            raise UserError(self._none_at(time, precision=precision))
         following = self._next(chosen.start)
         until = FOREVER if following is None else following - 1
         return Begun(time=chosen.start, until=until, fact=chosen, truncated=tuple(self._truncated))
@@ -116,17 +117,18 @@ class RunStarts:
             limits=LIMITS,
             kinds=self.kinds,
         )
-        self._truncated |= dict.fromkeys(tree.truncated)
+        self._truncated |= dict.fromkeys(cut for cut in tree.truncated if cut.what in OF_ITSELF)
         return tree.root
 
     def _take(self, node: Node, *, since: int) -> None:
         self._found |= {fact.start: fact for fact in starts_of(node) if fact.start >= since}
 
-    def _none_at(self, time: int) -> str:
-        following = self._next(time)
+    def _none_at(self, time: int, *, precision: int) -> str:
+        end = time + max(precision, 1)
+        following = self._next(end - 1)
         if following is None:
             return f"no rollout of {self.key} is stored: compare the object as such, without @TIME"
         return (
-            f"no rollout of {self.key} is stored at or before {format_timestamp(time)}:"
-            f" the first stored began {format_timestamp(following)}"
+            f"no rollout of {self.key} is stored {f'before {in_words(end)}' if precision > 1 else f'up to {in_words(time)}'}:"
+            f" the first stored began {in_words(following)}"
         )

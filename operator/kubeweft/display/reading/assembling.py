@@ -1,20 +1,19 @@
 """From stored traces to one raw tree: windows merged into one object, linked objects under or beside it.
 
-Beside what ``following`` and ``neighbours`` read, there are a few more reads, for what concerns whole types, and where a
-whole collection was deleted. Every limit that leaves something out says so in ``Tree.truncated``. Nothing is judged
-here: that is for the steps.
+Beside what ``following`` and ``neighbours`` read, ``around`` reads what concerned whole types. Every limit that leaves
+something out says so in ``Tree.truncated``. Nothing is judged here: that is for the steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from kubeweft.display.reading.around import around_types
 from kubeweft.display.reading.following import follow
 from kubeweft.display.reading.left_out import truncations
-from kubeweft.display.reading.levels import DEFAULT_LIMITS, Found, LeftOut, Limits, Reading
+from kubeweft.display.reading.levels import DEFAULT_LIMITS, Found, Limits, Reading
 from kubeweft.display.reading.neighbours import read_neighbours
 from kubeweft.display.reading.placing import Children, place
 from kubeweft.display.tree.selection import OWNED, Selection
@@ -26,20 +25,17 @@ from kubeweft.display.tree.trees import (
     Node,
     Tree,
     fact_of,
-    namespace_of,
-    text_of,
 )
+from kubeweft.display.words.times import in_words
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.model.spans import Span
-from kubeweft.model.timestamps import format_timestamp
 from kubeweft.model.windows import DEFAULT_WINDOW, NANOSECONDS
-from kubeweft.store.interfaces import SpanReader, WindowQuestion, windows_of_many
+from kubeweft.store.interfaces import SpanReader
 
 Time = tuple[int, int]  # when a window begins, and how long it is
-AROUND_AT_ONCE = 64  # windows of types; then each time twice as many
 FULLER = ("auto", "full")  # in these modes it is read what happened to linked objects
 
 
@@ -73,7 +69,7 @@ def assemble(
     children = place(found.root, met_by=found.met_by, linked_down=found.linked_down, depth=depth)
     named = _first_named(found)
     root = _node(found.root, found, kinds, children, named)
-    around = _around_types(reading, found)
+    around = around_types(reading, found)
     names = _kind_names(found, around, kinds)
     return Tree(
         root=dataclasses.replace(root, facts=(*root.facts, *around)),
@@ -178,46 +174,6 @@ def _kind_names(found: Found, around: Sequence[Fact], kinds: KindNames | None) -
     return {name: kind for name, kind in names.items() if kind}
 
 
-def _around_types(reading: Reading, found: Found) -> list[Fact]:
-    """What concerned all objects of a type or of its namespace: gaps in their watch, and ``deletecollection``.
-
-    Where there is the latter, somebody may have deleted the namespace: then also who.
-    """
-    keys = [found.root, *found.met_by]
-    types = {ObjectKey(*key[:3], space, ""): None for key in keys for space in ("", key.namespace)}
-    told = _spans_about(reading, types, found)
-    around = [s for s in told if s.source == "gap" or text_of(s, v.VERB) == "deletecollection"]
-    emptied = {space: None for s in around if s.source == "request" and (space := namespace_of(s.key))}
-    spaces = [space for space in emptied if space not in keys]
-    told = _spans_about(reading, spaces, found) if spaces else ()
-    around.extend(s for s in told if text_of(s, v.VERB) == "delete" and not text_of(s, v.SUBRESOURCE))
-    return [fact_of(span) for span in around]
-
-
-def _spans_about(reading: Reading, keys: Iterable[ObjectKey], found: Found) -> Sequence[Span]:
-    """The spans in the newest windows, within the limits of windows and spans, which count for these too."""
-    asked = list(keys)
-    answers = windows_of_many(
-        reading.reader, [WindowQuestion(key, reading.since, reading.until) for key in asked]
-    )
-    unread: list[tuple[int, ObjectKey, bytes]] = []
-    for key, stored in zip(asked, answers, strict=True):
-        newest = reading.take(stored, found, of=key, most=reading.limits.windows)
-        unread += [(-window.start, key, window.trace_id) for window in newest]
-    unread.sort()
-    spans: list[Span] = []
-    size = AROUND_AT_ONCE
-    while unread and (not spans or found.spans_read < reading.limits.spans):
-        part, unread, size = unread[:size], unread[size:], 2 * size
-        read = reading.reader.spans_of([trace for *_, trace in part])
-        found.spans_read += len(read)
-        spans += read
-    for key, more in Counter(key for _, key, _ in unread).items():
-        before = found.left_out.get("windows", {}).get(key, LeftOut(0, 0))
-        found.leave_out("windows", of=key, shown=reading.limits.windows, more=before.more + more)
-    return spans
-
-
 def _nothing_stored(reader: SpanReader, key: ObjectKey) -> str:
     windows = reader.windows_of(key, since=0, until=FOREVER)
     if not windows:
@@ -225,5 +181,5 @@ def _nothing_stored(reader: SpanReader, key: ObjectKey) -> str:
     first, last = windows[0].start, windows[-1].start + windows[-1].length
     return (
         f"nothing is stored about {key} in this time; what is stored lies between"
-        f" {format_timestamp(first)} and {format_timestamp(last)}: move --since and --until"
+        f" {in_words(first)} and {in_words(last)}: move --since and --until"
     )

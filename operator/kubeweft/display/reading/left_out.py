@@ -19,6 +19,7 @@ HINTS = {
     "objects": IN_TIME,
     "depth": LOWER,
     "windows": EARLIER,
+    "around": EARLIER,
     "linked_read": IN_TIME,
     "siblings": FULL,
 }

@@ -26,12 +26,14 @@ class Limits:
     each with ``linked_facts`` from ``linked_windows``, chosen among ``linked_read`` that are looked into. Where a
     selection names roles or classes of linked objects, it is about them: then ``neighbour_facts`` of each are shown.
     When about ``spans`` have been read (1 kB of memory each, or more), no more windows are but the newest of each
-    object; ``at_once`` is for the spans of how many windows a store is asked at once.
+    object; ``at_once`` is for the spans of how many windows a store is asked at once. ``around`` of the spans may be of
+    what concerned whole types.
     """
 
     objects: int = 500
     spans: int = 250_000
     at_once: int = 4_000
+    around: int = 20_000
     depth: int = 8
     windows: int = 7 * 48
     linked: int = 20
@@ -42,6 +44,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+FIRST_WINDOWS = 64  # read at once while it is unknown how much is in them
 
 
 class Link(NamedTuple):
@@ -80,6 +83,7 @@ class Found:
     linked_down: dict[ObjectKey, dict[ObjectKey, bool]] = field(default_factory=dict)
     left_out: dict[str, dict[ObjectKey, LeftOut]] = field(default_factory=dict)
     spans_read: int = 0
+    windows_read: int = 0
 
     @property
     def root(self) -> ObjectKey:
@@ -142,7 +146,7 @@ class Reading:
             for number, window in enumerate(reversed(found.windows[key])):
                 owners[window.trace_id] = own
                 unread.append((number > 0, -window.start, key, window))
-        most = self.limits.at_once
+        most = self._at_once(found)
         if len(unread) > most:
             unread.sort()  # the newest of each object, then whatever is newest
         else:
@@ -150,7 +154,15 @@ class Reading:
         while unread and (found.spans_read < self.limits.spans or not unread[0][0]):
             part, unread = unread[:most], unread[most:]
             found.spans_read += self._read_traces([window.trace_id for *_, window in part], owners)
+            found.windows_read += len(part)
+            most = self._at_once(found)
         _forget_unread(unread, found)
+
+    def _at_once(self, found: Found) -> int:
+        """How many windows there is room for if they are like those before: of a busy object one may hold thousands."""
+        room = max(self.limits.spans - found.spans_read, 0)
+        likely = room * found.windows_read // max(found.spans_read, 1)
+        return min(max(likely, FIRST_WINDOWS), self.limits.at_once)
 
     def _read_traces(
         self, traces: Sequence[bytes], owners: Mapping[bytes, tuple[list[Span], list[Link]]]

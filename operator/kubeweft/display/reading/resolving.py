@@ -44,6 +44,8 @@ class Wanted:
 def parse_argument(words: Sequence[str]) -> tuple[str, str]:
     """Kind and name from ``deploy/demo`` or ``deploy demo``; raises ``UserError``."""
     parts = words[0].split("/") if len(words) == 1 else list(words)
+    if len(words) == 1 and len(parts) == 3 and all(parts):
+        raise UserError(f"'{words[0]}' names a namespace too: write {parts[0]}/{parts[2]} -n {parts[1]}")
     if len(parts) != 2 or not all(parts):
         raise UserError(
             f"'{' '.join(words)}' names no object: write KIND/NAME, for example deployment/demo or pod demo-1"

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from kubeweft.display.serving.permitted_places import PermittedPlaces, permitted_places
 from kubeweft.display.tree.trees import Tree, Truncation, link_target, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
@@ -25,11 +26,13 @@ from kubeweft.store.interfaces import (
     SpanReader,
     Window,
     WindowQuestion,
+    places_of,
     windows_of_many,
 )
 
-MOST_EXAMINED: Final = 5000  # objects that one search looks at to find some that may be seen
-GROWTH: Final = 4
+MOST_EXAMINED: Final = (
+    5000  # objects, or types and namespaces, that one search looks at to find some that may be seen
+)
 TOLD_OF_GAPS: Final = (v.GAP_REASON,)
 
 
@@ -60,6 +63,7 @@ class AllowedReader:
         self._most_examined = most_examined
         self._types_seen: set[tuple[str, str, str]] = set()
         self._glimpsed: set[bytes] = set()
+        self._permitted_places: dict[tuple[object, ...], PermittedPlaces] = {}
         self.has_cut_search = False  # objects that match and may be seen were perhaps not reached
 
     @property
@@ -103,26 +107,66 @@ class AllowedReader:
         """Objects that match and may be seen, as many as were asked for.
 
         As for ``kubectl get``, a right to one object finds it only by its name: to ask about each of thousands would be
-        too much. Where too many others stand among what may be seen, the rest is left out, and ``has_cut_search`` says so;
-        raises ``UserError`` where nothing else is left.
+        too much. Where what is found first may not be seen, rights to types and namespaces are asked, and only those
+        are searched. What could not be asked is left out, and ``has_cut_search`` says so; raises ``UserError`` where
+        nothing else is left.
         """
-        wanted, limit = query.limit + 1, query.limit
         by_name = bool(query.name) and "*" not in query.name
-        while True:
+        shown, complete = self._examined(query, by_name=by_name)
+        if complete or len(shown) > query.limit:
+            return shown
+        if by_name:
+            shown, complete = self._examined(query, by_name=True, most=self._most_examined)
+        else:
+            shown, complete = self._found_where_permitted(query)
+        if not complete and not shown:
+            raise UserError(
+                "there is too much that you may not see for a search this wide: narrow it by namespace, kind or name"
+            )
+        self.has_cut_search |= not complete
+        return shown
+
+    def _examined(
+        self, query: ObjectQuery, *, by_name: bool, most: int = 0
+    ) -> tuple[list[FoundObject], bool]:
+        """What may be seen of the first ``most`` that are found, and whether there can be no more of it."""
+        before, most = self.undecided, max(most, query.limit)
+        found = self._reader.find_objects(dataclasses.replace(query, limit=most))
+        allowed = self._allowed({one.key for one in found}, by_name=by_name)
+        shown = [one for one in found if one.key in allowed][: query.limit + 1]
+        is_all = len(found) <= most and self.undecided == before
+        return shown, is_all or len(shown) > query.limit
+
+    def _found_where_permitted(self, query: ObjectQuery) -> tuple[list[FoundObject], bool]:
+        """What is found where everything may be seen, and whether there can be no more of it."""
+        permitted = self._permitted(query)
+        if not permitted.keys:
+            return [], permitted.complete
+        narrowed = dataclasses.replace(query, among=tuple(sorted(permitted.keys)))
+        shown: list[FoundObject] = []
+        for most in (
+            query.limit,
+            max(query.limit, self._most_examined),
+        ):  # not every store can search places only
+            found = self._reader.find_objects(dataclasses.replace(narrowed, limit=most))
+            shown = [one for one in found if one.key._replace(name="") in permitted.keys][: query.limit + 1]
+            is_all = len(found) <= most
+            if is_all or len(shown) > query.limit:
+                break
+        self._types_seen.update(one.key[:3] for one in shown)
+        return shown, (is_all and permitted.complete) or len(shown) > query.limit
+
+    def _permitted(self, query: ObjectQuery) -> PermittedPlaces:
+        """Where everything may be seen: asked once for what is searched in several steps."""
+        asked = (query.cluster, query.resources, query.namespace, query.name)
+        known = self._permitted_places.get(asked)
+        if known is None:
             before = self.undecided
-            found = self._reader.find_objects(dataclasses.replace(query, limit=limit))
-            allowed = self._allowed({one.key for one in found}, by_name=by_name)
-            shown = [one for one in found if one.key in allowed]
-            if len(shown) >= wanted or (len(found) <= limit and self.undecided == before):
-                return shown[:wanted]
-            if limit >= self._most_examined or self.undecided > before:
-                if shown:
-                    self.has_cut_search = True
-                    return shown[:wanted]
-                raise UserError(
-                    "there is too much that you may not see for a search this wide: narrow it by namespace, kind or name"
-                )
-            limit = min(max(limit, 1) * GROWTH, self._most_examined)
+            there, complete = places_of(self._reader, query, most=self._most_examined)
+            known = permitted_places(there, lambda keys: self._allowed(keys, by_name=False))
+            complete = complete and known.complete and self.undecided == before
+            known = self._permitted_places[asked] = known._replace(complete=complete)
+        return known
 
     def clusters(self) -> list[str]:
         """The clusters in which the viewer is known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,24 +21,25 @@ from kubeweft.display.reading.assembling import KindNames, assemble
 from kubeweft.display.reading.levels import DEFAULT_LIMITS, Limits
 from kubeweft.display.reading.resolving import KindLookup, Wanted, resolve
 from kubeweft.display.serving import notices
-from kubeweft.display.serving.access import is_search_cut, tell_undecided
+from kubeweft.display.serving.access import tell_undecided
 from kubeweft.display.serving.dependencies import TypeLink, type_links
+from kubeweft.display.serving.looking import Looking
 from kubeweft.display.serving.questions import Meaning, understand
 from kubeweft.display.serving.ranges import Shown, shown_between, shown_by
 from kubeweft.display.serving.stored import stored_trace
 from kubeweft.display.tree.selection import Selection
-from kubeweft.display.tree.trees import FOREVER, Step, Tree
+from kubeweft.display.tree.trees import FOREVER, Node, Step, Tree
 from kubeweft.display.views.definitions import View, Views
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
-from kubeweft.store.interfaces import FoundObject, ObjectQuery, SpanReader
+from kubeweft.store.interfaces import ObjectQuery, SpanReader
 
 STORED = "stored"
 DEFAULT_VIEW, DEFAULT_SELECTION = "tree", "owned"
 MOST_TRACES = 1000
-OPENED = dataclasses.replace(DEFAULT_LIMITS, objects=2500)
-FOUND = dataclasses.replace(DEFAULT_LIMITS, objects=200)
-MOST_EXAMINED = 200  # objects whose trees are looked into, where a search asks for what only those can tell
+OPENED = dataclasses.replace(DEFAULT_LIMITS, objects=2500, spans=100_000)
+FOUND = dataclasses.replace(DEFAULT_LIMITS, objects=200, spans=50_000)
+LOOKING = 6.0  # seconds for which trees are looked into: Jaeger's UI gives up after ten
 
 
 class KindTable(KindLookup, KindNames, Protocol):
@@ -47,12 +48,16 @@ class KindTable(KindLookup, KindNames, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How large trees are: an ``opened`` one, and those of one search, which share ``search_spans``."""
+    """How large trees are: an ``opened`` one, and those of one search, which share ``search_spans``.
+
+    A search that has to look into trees does so for so many seconds of ``looking``.
+    """
 
     opened: Limits = OPENED
     found: Limits = FOUND
     search_spans: int = 20_000
     least_spans: int = 200
+    looking: float = LOOKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +66,6 @@ class _Service:
 
     view: View
     selection: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class _Examined:
-    """The objects that a search looks at, the latest first; ``is_cut`` where there are more."""
-
-    query: ObjectQuery
-    found: Sequence[FoundObject]
-    is_cut: bool
-
-    def notice(self) -> DisplayedTrace:
-        at = min(max(self.found[-1].last, self.query.since), self.query.until)
-        return notices.not_everything(len(self.found), at=at)
 
 
 class StoryAnswers:
@@ -182,59 +174,70 @@ class StoryAnswers:
         if left <= 0:
             return
         most = max(self._bounds.search_spans // left, self._bounds.least_spans)
-        examined = self._examined(meaning, limit=left, widely=meaning.narrows or service.selection.siblings)
-        for shown in self._candidates(service, examined):
-            trace = self._fitting(shown, service, meaning, most=most)
+        widely = meaning.narrows or service.selection.siblings
+        looking = Looking(self._reader, meaning.queries, widely=widely, seconds=self._bounds.looking)
+        inside: set[ObjectKey] = set()
+        for shown in self._candidates(service, meaning.query, looking, inside):
+            trace = self._fitting(shown, service, meaning, inside, most=most)
             if trace is not None:
                 yield trace
                 left -= 1
                 if left == 0:
                     return
             del trace  # no more than one tree in memory
-        if examined.is_cut:
-            yield examined.notice()
+        if looking.is_cut:
+            yield looking.notice()
 
     def _fitting(
-        self, shown: Shown, service: _Service, meaning: Meaning, *, most: int
+        self, shown: Shown, service: _Service, meaning: Meaning, inside: set[ObjectKey], *, most: int
     ) -> DisplayedTrace | None:
         try:
-            tree = self._tree(shown, service, self._bounds.found)
+            tree = self._read(shown, service, self._bounds.found)
         except UserError:  # it was removed since it was found
             return None
+        if service.selection.siblings:
+            inside.update(_owned(tree.root))
+        tree = self._arranged(tree, service)
         fits = not meaning.narrows or meaning.fits(with_finer_times(tree))
         return _displayed(shown, tree, service, most=most) if fits else None
 
-    def _examined(self, meaning: Meaning, *, limit: int, widely: bool) -> _Examined:
-        """The objects found; more than ``limit`` where not each of them is a result."""
-        limit = max(limit, MOST_EXAMINED) if widely else limit
-        query = dataclasses.replace(meaning.query, limit=limit)
-        found = self._reader.find_objects(query)
-        is_cut = (widely and len(found) > limit) or is_search_cut(self._reader)
-        return _Examined(query, found[:limit], is_cut=is_cut)
+    def _candidates(
+        self, service: _Service, query: ObjectQuery, looking: Looking, inside: set[ObjectKey]
+    ) -> Iterator[Shown]:
+        """What may be shown, by the objects found.
 
-    def _candidates(self, service: _Service, examined: _Examined) -> Iterator[Shown]:
-        """What may be shown, by the objects found. Where a tree is shown from its root, each root comes once."""
-        query, met = examined.query, set[ObjectKey]()
-        for found in examined.found:
-            key = self._root(found.key, service.selection, query) if service.selection.siblings else found.key
-            if key in met:
-                continue
-            met.add(key)
+        Where a tree is shown from its root, each root comes once, and nothing that was ``inside`` of a tree before.
+        """
+        for found in looking:
+            key = found.key
+            if service.selection.siblings:
+                if key in inside:
+                    continue
+                way = self._way_up(key, service.selection, query)
+                is_known = way[0] in inside
+                inside.update(way)
+                if is_known:
+                    continue
+                key = way[0]
             shown = self._shown(key, service, since=query.since, until=query.until)
             if shown is not None:
                 yield shown
 
-    def _root(self, key: ObjectKey, selection: Selection, query: ObjectQuery) -> ObjectKey:
-        """Where the tree with an object begins."""
+    def _way_up(self, key: ObjectKey, selection: Selection, query: ObjectQuery) -> list[ObjectKey]:
+        """From where the tree with an object begins to the object."""
         way_up = dataclasses.replace(selection, down=0, siblings=False, linked="none")
         try:
             tree = assemble(self._reader, key, since=query.since, until=query.until, selection=way_up)
         except UserError:
-            return key
-        return tree.root.key
+            return [key]
+        return [*_owned(tree.root)]
 
     def _tree(self, shown: Shown, service: _Service, limits: Limits, *, join: Step | None = None) -> Tree:
-        tree = assemble(
+        tree = self._read(shown, service, limits)
+        return self._arranged(tree if join is None else join(tree), service)
+
+    def _read(self, shown: Shown, service: _Service, limits: Limits) -> Tree:
+        return assemble(
             self._reader,
             shown.key,
             selection=service.selection,
@@ -243,8 +246,8 @@ class StoryAnswers:
             limits=limits,
             kinds=self._kinds,
         )
-        if join is not None:
-            tree = join(tree)
+
+    def _arranged(self, tree: Tree, service: _Service) -> Tree:
         return tell_undecided(service.view.arrange(tree), self._reader)
 
     def _shown(self, key: ObjectKey, service: _Service, *, since: int, until: int) -> Shown | None:
@@ -257,18 +260,18 @@ class StoryAnswers:
         return iter(()) if meaning is None else self._stored(meaning, min(question.limit, MOST_TRACES))
 
     def _stored(self, meaning: Meaning, limit: int) -> Iterator[DisplayedTrace]:
-        examined = self._examined(meaning, limit=limit, widely=meaning.narrows)
-        query = examined.query
-        for found in examined.found:
+        query = dataclasses.replace(meaning.query, limit=limit)
+        looking = Looking(self._reader, [query], widely=meaning.narrows, seconds=self._bounds.looking)
+        for found in looking if limit > 0 else ():
             for window in reversed(self._reader.windows_of(found.key, since=query.since, until=query.until)):
-                if limit <= 0:
-                    return
                 trace = stored_trace(self._reader, window, kinds=self._kinds)
                 if meaning.fits(trace.tree):
-                    limit -= 1
                     yield trace
-        if examined.is_cut and limit > 0:
-            yield examined.notice()
+                    limit -= 1
+                    if limit == 0:
+                        return
+        if looking.is_cut and limit > 0:
+            yield looking.notice()
 
     def _open_stored(self, trace_id: bytes) -> DisplayedTrace | None:
         window = self._reader.window_of(trace_id)
@@ -292,6 +295,15 @@ def summary_of(trace: DisplayedTrace) -> TraceSummary:
         start, end = min(start, span.start), max(end, span.end)
     services = {service: (spans[service], failed[service]) for service in spans}
     return TraceSummary(trace.trace_id, root.service, root.operation, start, end, spans.total(), services)
+
+
+def _owned(root: Node) -> Iterator[ObjectKey]:
+    """An object and all that stand under it."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node.key
+        waiting += node.children
 
 
 def _displayed(shown: Shown, tree: Tree, service: _Service, *, most: int) -> DisplayedTrace:

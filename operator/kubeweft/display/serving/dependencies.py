@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from kubeweft.display.reading.assembling import KindNames
 from kubeweft.display.tree.trees import link_target, text_of
 from kubeweft.model import vocabulary as v
+from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey, group_resource
 from kubeweft.model.spans import Span
-from kubeweft.store.interfaces import ObjectQuery, SpanReader
+from kubeweft.store.interfaces import ObjectQuery, SpanReader, WindowQuestion, windows_of_many
 
 MOST_OBJECTS: Final = 500
 AT_ONCE: Final = 50
@@ -36,12 +37,12 @@ def type_links(reader: SpanReader, kinds: KindNames, *, since: int, until: int) 
 
 
 def _links(reader: SpanReader, *, since: int, until: int) -> Iterator[Span]:
-    found = reader.find_objects(ObjectQuery(since=since, until=until, limit=MOST_OBJECTS))
-    traces = [
-        windows[-1].trace_id
-        for one in found
-        if (windows := reader.windows_of(one.key, since=since, until=until))
-    ]
+    try:
+        found = reader.find_objects(ObjectQuery(since=since, until=until, limit=MOST_OBJECTS))
+    except UserError:  # nothing that may be seen was met: a picture of nothing is better than none
+        return
+    questions = [WindowQuestion(one.key, since, until) for one in found]
+    traces = [windows[-1].trace_id for windows in windows_of_many(reader, questions) if windows]
     for begin in range(0, len(traces), AT_ONCE):
         spans = reader.spans_of(traces[begin : begin + AT_ONCE])
         yield from (span for span in spans if span.source == "link")

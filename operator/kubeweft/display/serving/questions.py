@@ -5,6 +5,7 @@ Tags are either words that select objects (their names in the vocabulary count a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,8 +14,7 @@ from kubeweft.display.reading.resolving import KindLookup, Resources, resources_
 from kubeweft.display.tree.trees import Fact, Tree, fact_of, facts_of, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
-from kubeweft.model.spans import AttributeValue
-from kubeweft.store.interfaces import ObjectQuery
+from kubeweft.store.interfaces import ANYTHING, ObjectQuery, Told, as_text
 
 CORE = "core"  # what people call the API group without a name
 SELECTING: Mapping[str, str] = {
@@ -40,15 +40,20 @@ TEXTS = frozenset(
         v.GAP_MESSAGE,
     }
 )
-"""Attributes that a store's text search reads: it finds the objects, so that not every tree has to be looked at."""
+"""Attributes that a store's text search reads: it finds the objects where a store cannot look for attributes."""
+MADE = "kubeweft.group."  # attributes of spans that a view makes, which no store has
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """A question understood: a query for objects, and what one span of the tree has to have beside."""
+    """A question understood: a query for objects, and what one span of the tree has to have beside.
+
+    ``is_of_named`` says that objects were named, by kind for example, so that what is told may also stand below them.
+    """
 
     query: ObjectQuery
+    is_of_named: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
     failed: bool | None = None
     shortest: int = 0
@@ -68,6 +73,13 @@ class Meaning:
         if not self.attributes and not self.failed:
             return True
         return any(self._is_told_by(fact) for fact in _told(tree))
+
+    @property
+    def queries(self) -> tuple[ObjectQuery, ...]:
+        """For the objects that tell it themselves, and then for all those below which it may be told."""
+        if self.query.told == ANYTHING or not self.is_of_named:
+            return (self.query,)
+        return (self.query, dataclasses.replace(self.query, told=ANYTHING))
 
     def _is_told_by(self, fact: Fact) -> bool:
         span = fact.span
@@ -90,8 +102,10 @@ def understand(question: TraceQuestion, kinds: KindLookup) -> Meaning | None:
     resources = _resources(chosen, kinds)
     if resources is None:
         return None
+    is_of_named = bool(chosen.keys() & {"name", "kind", "resource"})
     text = chosen.get("text", "")
-    if not text and not chosen.keys() & {"name", "kind", "resource"}:
+    told = ANYTHING if text else _told_to_stores(failed, attributes)
+    if not text and not is_of_named:
         text = next((value for name, value in attributes.items() if name in TEXTS), "")
     query = ObjectQuery(
         cluster=chosen.get("cluster", ""),
@@ -99,12 +113,14 @@ def understand(question: TraceQuestion, kinds: KindLookup) -> Meaning | None:
         namespace=chosen.get("namespace", ""),
         name=chosen.get("name", ""),
         text=text,
+        told=told,
         since=question.since,
         until=question.until,
         limit=max(question.limit, 0),
     )
     return Meaning(
         query=query,
+        is_of_named=is_of_named,
         attributes=attributes,
         failed=failed,
         shortest=question.shortest,
@@ -112,11 +128,11 @@ def understand(question: TraceQuestion, kinds: KindLookup) -> Meaning | None:
     )
 
 
-def as_text(value: AttributeValue) -> str:
-    """An attribute as people write it in a search."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+def _told_to_stores(failed: bool | None, attributes: Mapping[str, str]) -> Told:
+    """What a store may look for: not what views make, nor several rules of one link, each of which is a span there."""
+    if any(name.startswith(MADE) or (name == v.LINK_RULE and "," in attributes[name]) for name in attributes):
+        return ANYTHING
+    return Told(bool(failed), tuple(attributes.items()))
 
 
 def _parted(tags: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

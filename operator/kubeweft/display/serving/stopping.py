@@ -1,57 +1,25 @@
-"""How work in a thread ends when nobody waits for its answer any more: at its next read, or its next span.
+"""A reader that gives up where nobody waits for the answer any more: at its next read.
 
-A thread cannot be interrupted. So whoever starts it puts a :class:`Stop` into the context, and readers ask it.
+It also counts the spans that it reads, so that the work which they are for is known to hold no more than those.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 
-from kubeweft.model.errors import KubeweftError
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
+from kubeweft.runtime.stopping import check_stop, count_read
 from kubeweft.store.interfaces import (
     FoundObject,
     ObjectQuery,
+    Places,
     SpanReader,
     Window,
     WindowQuestion,
+    places_of,
     windows_of_many,
 )
-
-
-class Stopped(KubeweftError):
-    """The work was given up, because nobody waits for it or its time is over."""
-
-
-class Stop:
-    """When to give up: when told so, or after a number of seconds."""
-
-    def __init__(self, *, seconds: float) -> None:
-        """The time begins now."""
-        self._end = time.monotonic() + seconds
-        self._asked = False
-
-    def ask(self) -> None:
-        """Nobody waits any more; may be called from any thread."""
-        self._asked = True
-
-    def check(self) -> None:
-        """Raise :class:`Stopped` if it is time to."""
-        if self._asked or time.monotonic() > self._end:
-            raise Stopped("the answer took too long: narrow the search, or its range of time")
-
-
-CURRENT: ContextVar[Stop | None] = ContextVar("kubeweft_stop", default=None)
-
-
-def check_stop() -> None:
-    """Raise :class:`Stopped` if the work of this context is to end."""
-    stop = CURRENT.get()
-    if stop is not None:
-        stop.check()
 
 
 class StoppableReader:
@@ -64,7 +32,9 @@ class StoppableReader:
     def spans_of(self, trace_ids: Iterable[bytes]) -> list[Span]:
         """See :class:`~kubeweft.store.interfaces.SpanReader`."""
         check_stop()
-        return self._reader.spans_of(trace_ids)
+        spans = self._reader.spans_of(trace_ids)
+        count_read(len(spans))
+        return spans
 
     def windows_of(self, key: ObjectKey, *, since: int, until: int) -> list[Window]:
         """See :class:`~kubeweft.store.interfaces.SpanReader`."""
@@ -90,6 +60,11 @@ class StoppableReader:
         """See :class:`~kubeweft.store.interfaces.SpanReader`."""
         check_stop()
         return self._reader.find_objects(query)
+
+    def places_of(self, query: ObjectQuery, *, most: int) -> Places:
+        """See :class:`~kubeweft.store.interfaces.PlacesReader`."""
+        check_stop()
+        return places_of(self._reader, query, most=most)
 
     def clusters(self) -> list[str]:
         """See :class:`~kubeweft.store.interfaces.SpanReader`."""

@@ -14,10 +14,9 @@ from typing import TypeVar
 from kubeweft.display.steps.fitting import fit_objects
 from kubeweft.display.steps.parameters import Duration
 from kubeweft.display.tree.made import SHOWN_MOVED, tag, with_tags
-from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, shown_nodes
+from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, is_gathered, shown_nodes
 
 Part = TypeVar("Part", Fact, Node)
-GATHERED = frozenset({"group", "object"})
 
 
 def compact_durations(tree: Tree, *, objects: bool = True, longest_gap: Duration | None = None) -> Tree:
@@ -95,6 +94,6 @@ def _busy(tree: Tree) -> Iterator[tuple[int, int]]:
     """When something went on: facts for as long as they took themselves, not what they stand over."""
     for node in shown_nodes(tree):
         for fact in facts_of(node.facts):
-            if fact.span.source not in GATHERED:
+            if not is_gathered(fact):
                 took = fact.span.end - fact.span.start
                 yield fact.start, fact.start + max(0, took)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
+from kubeweft.display.steps import nesting
 from kubeweft.display.tree import made
 from kubeweft.display.tree.changing import dissolved
-from kubeweft.display.tree.trees import Fact, Node, facts_of, number_of, succeeded, text_of
+from kubeweft.display.tree.trees import Fact, Node, facts_of, is_gathered, number_of, succeeded, text_of
 from kubeweft.model import vocabulary as v
 from kubeweft.model.identity import SPAN_ID_SIZE
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Attributes, Span
 
-WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+WRITES = frozenset({*nesting.WRITES, "deletecollection"})
 CONFLICT = 409
-MADE = frozenset({"group", "object"})
 
 
 def gather(
@@ -56,7 +56,7 @@ def _key(node: Node, facts: Iterable[Fact]) -> ObjectKey:
 
 
 def _counts(facts: Sequence[Fact], *, of_writes: bool) -> Attributes:
-    inside = [fact.span for fact in facts_of(tuple(facts)) if fact.span.source not in MADE]
+    inside = [fact.span for fact in facts_of(tuple(facts)) if not is_gathered(fact)]
     counts = {
         made.GROUP_FACTS: len(inside),
         made.GROUP_OBJECTS: len({fact.span.key for fact in dissolved(facts) if fact.span.key.name}),
@@ -73,13 +73,13 @@ def _is_write(span: Span) -> bool:
 
 
 def _written_unasked(facts: Iterable[Fact]) -> int:
-    """Changes of which no request is known: somebody wrote them all the same."""
+    """Changes of which no request is known, not even one on the whole collection: somebody wrote them all the same."""
     count = 0
     for fact in facts:
-        if fact.span.source in MADE:
+        if is_gathered(fact):
             count += _written_unasked(fact.children)
         elif fact.span.source == "change" and fact.text(v.CHANGE_TYPE) != "Sighting":
-            count += 1
+            count += not made.tag(fact.label, made.SHOWN_TAKEN)
     return count
 
 

@@ -17,7 +17,7 @@ from kubeweft.display.tree.changing import dissolved
 from kubeweft.display.tree.made import changes_made, is_made_by
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
 from kubeweft.display.words.actors import SYSTEM, UNKNOWN, Actor, Cast
-from kubeweft.display.words.headlines import program, short_user
+from kubeweft.display.words.people import program, short_user
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import group_resource
 from kubeweft.model.spans import Attributes

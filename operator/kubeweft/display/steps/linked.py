@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from kubeweft.display.steps.explaining.lines import field_of
 from kubeweft.display.tree.trees import (
     FOREVER,
     Fact,
@@ -29,7 +30,6 @@ from kubeweft.model.references import ObjectKey
 CONDITION = re.compile(r"status\.(.*\.)?conditions\[[^\]]*\](\.(status|reason))?")
 FIELD = re.compile(r"\w*")
 TIME_OF_DELETION = "metadata.deletionTimestamp"
-MARKS = ("+ ", "- ")
 UNIMPORTANT = frozenset({"", "metadata", "status", "apiVersion", "kind"})
 
 
@@ -85,7 +85,7 @@ def _matters(fact: Fact) -> bool:
 
 def _is_important(line: str) -> bool:
     """Whether a line of ``kubeweft.change.words`` tells a condition, or a field beside metadata and status."""
-    path = (line[2:] if line.startswith(MARKS) else line).split(" ", 1)[0]
+    path = field_of(line)
     if path == TIME_OF_DELETION or (CONDITION.fullmatch(path) and " moved " not in line):
         return True
     field = FIELD.match(path)

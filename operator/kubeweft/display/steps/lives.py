@@ -54,7 +54,16 @@ def _split(node: Node) -> Node:
     number = {life.uid: index for index, (life, _) in enumerate(lives)}
     begins = [first if life.created is None else min(life.created, first) for life, first in lives]
     facts = [_in_life(fact, number[uids[0]] if uids else _life_of(fact, begins)) for fact, uids in told]
-    return dataclasses.replace(node, facts=tuple(facts), lives=tuple([life for life, _ in lives]))
+    known = [_asked_for(life, number, facts) for number, (life, _) in enumerate(lives)]
+    return dataclasses.replace(node, facts=tuple(facts), lives=tuple(known))
+
+
+def _asked_for(life: Life, number: int, facts: Iterable[Fact]) -> Life:
+    """The life from when its creation was asked for, also where the answer carries no UID."""
+    asked = [fact.start for fact in facts if fact.life == number and _is_creation(fact.span)]
+    if life.created is None or not asked or min(asked) > life.created:
+        return life
+    return dataclasses.replace(life, created=min(asked))
 
 
 def _in_life(fact: Fact, life: int) -> Fact:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from kubeweft.display.steps.parameters import Template
 from kubeweft.display.tree.trees import Fact, Node, Tree, shown_nodes
 from kubeweft.display.words.actors import Cast
-from kubeweft.display.words.headlines import headline, object_headline, program, short_user
+from kubeweft.display.words.headlines import headline, object_headline
 from kubeweft.display.words.pens import Pen, pen_of
+from kubeweft.display.words.people import program, short_user
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import group_resource
 

@@ -1,8 +1,9 @@
 """Keep, of the requests on whole collections, those that ended an object of this tree.
 
 ``deletecollection`` is one request on no object, so nothing joins it by UID: it counts where an object of the type and
-namespace began to go while it ran, and no other request explains that. Where it was sent to empty a namespace, the request
-that deleted the namespace is kept too.
+namespace began to go while it ran, and no other request explains that. Who deletes an object while its collection is
+being deleted finds it marked already: the mark is the collection's. What a collection took was not before its request.
+Where that was sent to empty a namespace, the request that deleted the namespace is kept too.
 """
 
 from __future__ import annotations
@@ -10,12 +11,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from kubeweft.display.tree.trees import Fact, Node, Tree, is_of_namespace, namespace_of, nodes_of, succeeded
+from kubeweft.display.steps.explaining.deeds import asks_to_end
+from kubeweft.display.tree.changing import relabelled
+from kubeweft.display.tree.made import SHOWN_TAKEN, with_tags
+from kubeweft.display.tree.trees import (
+    Fact,
+    Node,
+    Tree,
+    each_node,
+    is_of_namespace,
+    namespace_of,
+    succeeded,
+)
+from kubeweft.display.words.actors import requester
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import NANOSECONDS
 
 NAMESPACE_CONTROLLER = ":namespace-controller"
+BEGINNING = "+ metadata.deletionTimestamp"
 
 
 def keep_deleting_collections(tree: Tree) -> Tree:
@@ -25,11 +39,51 @@ def keep_deleting_collections(tree: Tree) -> Tree:
         return tree
     collections = [f for f in around if not f.span.key.name and succeeded(f.span)]
     collections.sort(key=lambda f: (f.start, f.span.span_id))
-    ends = [(node.key, fact.start) for node in nodes_of(tree.root) for fact in _unexplained_ends(node)]
-    took = [found for end in ends if (found := _first_that_took(collections, *end))]
-    kept = {id(fact) for fact in (*took, *_namespaces_deleted(around, took))}
-    facts = [f for f in tree.root.facts if id(f) in kept or not _is_around(f, tree.root.key)]
-    return dataclasses.replace(tree, root=dataclasses.replace(tree.root, facts=tuple(facts)))
+    took: list[Fact] = []
+    ended = each_node(tree, lambda node: _with_what_took_it(node, collections, took))
+    kept = {f.span.span_id for f in (*took, *_namespaces_deleted(around, took))}
+    facts = [f for f in ended.root.facts if f.span.span_id in kept or not _is_around(f, tree.root.key)]
+    return dataclasses.replace(ended, root=dataclasses.replace(ended.root, facts=tuple(facts)))
+
+
+def _with_what_took_it(node: Node, collections: Sequence[Fact], took: list[Fact]) -> Node:
+    """The object with its ends at the times of the collections that it went with, which are added to ``took``."""
+    inside = [request for request in collections if _is_inside(node.key, request.span.key)]
+    if not inside:
+        return node
+    facts = []
+    for fact in _without_marks_of(node.facts, inside):
+        request = _first_that_took(inside, fact.start) if _is_end(fact) else None
+        facts.append(fact if request is None else _taken(fact, request))
+        if request is not None:
+            took.append(request)
+    return dataclasses.replace(node, facts=tuple(facts))
+
+
+def _without_marks_of(facts: Sequence[Fact], collections: Sequence[Fact]) -> Iterator[Fact]:
+    """Facts in which the mark of an object that goes stands alone, where a collection was deleted when it was asked for."""
+    for fact in facts:
+        marks = [child for child in fact.children if _marks(child) and _was_late(fact, collections)]
+        if not marks:
+            yield fact
+            continue
+        yield fact.holding(tuple([child for child in fact.children if child not in marks]))
+        yield from [mark.moved(mark.span.start, mark.span.end) for mark in marks]
+
+
+def _was_late(request: Fact, collections: Sequence[Fact]) -> bool:
+    """Whether a deletion began after that of a whole collection, and before what this did may have been seen."""
+    return request.span.source == "request" and any(
+        whole.start < request.start <= whole.end + NANOSECONDS for whole in collections
+    )
+
+
+def _taken(end: Fact, request: Fact) -> Fact:
+    label = with_tags(end.label, (SHOWN_TAKEN, requester(request).name))
+    start = max(end.start, request.start)
+    if end.text(v.TIME_SOURCE) == "receipt":
+        start = min(start, request.end)  # it was gone when that was answered, and heard of afterwards
+    return relabelled(end.moved(start, max(start, end.end)), label, end.children)
 
 
 def _is_around(fact: Fact, root: ObjectKey) -> bool:
@@ -48,23 +102,24 @@ def _namespaces_deleted(around: Sequence[Fact], took: Sequence[Fact]) -> Iterato
         yield from asked and [max(asked, key=lambda f: (f.start, f.span.span_id))]
 
 
-def _unexplained_ends(node: Node) -> Iterator[Fact]:
-    for fact in node.facts:
-        if fact.span.source == "change" and (fact.text(v.CHANGE_TYPE) == "Deleted" or _begins_to_go(fact)):
-            yield fact
+def _is_end(fact: Fact) -> bool:
+    is_change = fact.span.source == "change"
+    return is_change and (fact.text(v.CHANGE_TYPE) == "Deleted" or asks_to_end(fact))
 
 
-def _begins_to_go(change: Fact) -> bool:
-    in_patch = '"/metadata/deletionTimestamp"' in change.text(v.PATCH)
-    return in_patch or "metadata.deletionTimestamp" in change.text(v.WORDS)
+def _marks(change: Fact) -> bool:
+    """Whether a change says of an object for the first time that it is to go."""
+    is_change = change.span.source == "change"
+    return is_change and any(line.startswith(BEGINNING) for line in change.text(v.WORDS).splitlines())
 
 
-def _first_that_took(requests: Sequence[Fact], key: ObjectKey, time: int) -> Fact | None:
+def _is_inside(key: ObjectKey, collection: ObjectKey) -> bool:
+    return key[:3] == collection[:3] and collection.namespace in ("", key.namespace)
+
+
+def _first_that_took(requests: Sequence[Fact], time: int) -> Fact | None:
     """Whoever empties a collection asks until nothing is left; the first such request took what went while it ran."""
     for request in requests:
-        collection = request.span.key
-        earliest = request.start - request.start % NANOSECONDS
-        is_inside = key[:3] == collection[:3] and collection.namespace in ("", key.namespace)
-        if is_inside and earliest <= time <= request.end + NANOSECONDS:
+        if request.start - request.start % NANOSECONDS <= time <= request.end + NANOSECONDS:
             return request
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
-from kubeweft.display.tree.trees import Fact, Label, Node, Tree, each_node
+from kubeweft.display.tree.trees import Fact, Label, Node, Tree, each_node, is_gathered
 
 
 def each_list(tree: Tree, change: Callable[[tuple[Fact, ...]], tuple[Fact, ...]]) -> Tree:
@@ -51,7 +51,7 @@ def enclosing(fact: Fact, start: int, end: int, children: tuple[Fact, ...]) -> F
 def dissolved(facts: Iterable[Fact]) -> Iterator[Fact]:
     """Facts without the spans that a view gathered them under."""
     for fact in facts:
-        if fact.span.source in ("group", "object"):
+        if is_gathered(fact):
             yield from dissolved(fact.children)
         else:
             yield fact

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeweft.display.tree.trees import USUAL, Fact, Label, Node, is_of_namespace
+from kubeweft.display.tree.trees import USUAL, Fact, Label, Node, facts_of, is_gathered, is_of_namespace
 
 # On spans that a view made to gather facts (source ``group``).
 GROUP_BY: Final = "kubeweft.group.by"  # what its facts have in common: source, actor, object, life, verb …
@@ -28,6 +28,10 @@ SHOWN_PLACED: Final = (
     "kubeweft.shown.placed"  # what tells the time within the second: name, creation or version
 )
 SHOWN_SKEW: Final = "kubeweft.shown.skew"  # the same where a clock is to blame: 2.1s
+SHOWN_LIFE: Final = "kubeweft.shown.life"  # of which life it is, where several are not told in groups
+SHOWN_TAKEN: Final = (
+    "kubeweft.shown.taken_by"  # of an end: who deleted the whole collection that the object went with
+)
 SHOWN_FOLDED: Final = "kubeweft.shown.folded"  # what was folded into it
 SHOWN_REPLACED: Final = (
     "kubeweft.shown.replaced_by"  # of a conflict: what replaced the version that it was against
@@ -66,7 +70,14 @@ def has_lives_apart(node: Node) -> bool:
 def _is_arranged(fact: Fact, node: Node) -> bool:
     key = fact.span.key
     is_of_other = key != node.key and bool(key.name) and not is_of_namespace(fact, node.key)
-    return fact.span.source in ("group", "object") or is_of_other
+    return is_gathered(fact) or is_of_other or _holds_another_life(fact)
+
+
+def _holds_another_life(fact: Fact) -> bool:
+    """Whether something of another life of the same object stands under it: one life ended, so the next began."""
+    return any(
+        (below.span.key == fact.span.key and below.life != fact.life) for below in facts_of(fact.children)
+    )
 
 
 def changes_made(request: Fact) -> list[Fact]:

@@ -213,6 +213,11 @@ class Tree:
 Step = Callable[[Tree], Tree]
 
 
+def is_gathered(fact: Fact) -> bool:
+    """Whether it is no fact itself: a span that a view made to gather facts, or an object that stands as one."""
+    return fact.span.source in ("group", "object")
+
+
 def fact_of(span: Span) -> Fact:
     """A span as a fact, at the time it was stored with."""
     start, end = span.start, span.end

@@ -21,6 +21,7 @@ from kubeweft.model.errors import UserError
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
 StepEntry = str | dict[str, dict[str, Any]]
+MERGED = "tag:yaml.org,2002:merge"  # `<<`, beside which a key may be given anew
 Catalog = Mapping[str, Callable[..., Tree]]
 
 
@@ -86,15 +87,39 @@ def _builtin_text() -> str:
     return resources.files("kubeweft.display.views").joinpath("builtin.yaml").read_text(encoding="utf-8")
 
 
+class _Loader(yaml.SafeLoader):
+    """Does not let the second of two equal keys win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping; raises ``ConstructorError`` where a key stands twice in it."""
+        known = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGED:
+                if key.value in known:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"'{key.value}' stands twice in the same place: keep one", key.start_mark
+                    )
+                known.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read(source: str, text: str) -> ViewsFile:
     try:
-        read = yaml.safe_load(text)
+        read = yaml.load(text, _Loader)  # noqa: S506  it is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-13-01 is a ValueError
-        raise UserError(f"{source} is no valid YAML: {error}") from None
+        raise UserError(f"{source} is no valid YAML: {_mistake(error)}") from None
     try:
         return msgspec.convert({} if read is None else read, ViewsFile)
     except msgspec.ValidationError as error:
         raise UserError(f"{source}: {error}") from None
+
+
+def _mistake(error: Exception) -> str:
+    """What is wrong, and where, in one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem or error.context}"
 
 
 def _view(source: str, read: _View, known: Mapping[str, View], catalog: Catalog) -> View:
@@ -152,6 +177,10 @@ def _with_parameters(where: str, step: Callable[..., Tree], given: Mapping[str, 
 
 
 def _value(where: str, value: Any, wanted: Any) -> Any:
+    if value in ("", [], {}):
+        raise UserError(f"{where}: it is empty: say something, or leave it out")
+    if isinstance(value, int | float) and value < 0:
+        raise UserError(f"{where}: it is {value}, but cannot be less than 0")
     try:
         return msgspec.convert(value, wanted, strict=True, dec_hook=read_parameter)
     except msgspec.ValidationError as error:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubeweft.display.tree.trees import Fact, Tree, facts_of, shown_nodes
-from kubeweft.display.words.headlines import SERVICE_ACCOUNT, program, short_user
+from kubeweft.display.tree.made import SHOWN_TAKEN, tag
+from kubeweft.display.tree.trees import Fact, Tree, facts_of, is_gathered, shown_nodes
+from kubeweft.display.words.people import SERVICE_ACCOUNT, program, short_user
 from kubeweft.model import vocabulary as v
 
 REPORTERS = {"default-scheduler": "kube-scheduler"}
@@ -72,6 +73,8 @@ class Cast:
             return self._requester(fact)
         if source == "event":
             return self._named_by("reporter", fact.text(v.EVENT_REPORTER))
+        if source == "change" and (name := tag(fact.label, SHOWN_TAKEN)):
+            return next((actor for actor in self._requesters.values() if actor.name == name), UNKNOWN)
         if source == "change" and fact.text(v.CHANGE_TYPE) in ("Added", "Modified"):
             return self._named_by("field manager", fact.text(v.FIELD_MANAGER))
         if source == "foreign":
@@ -87,7 +90,7 @@ class Cast:
             self.actor_of(fact)
             for node in shown_nodes(tree)
             for fact in facts_of(node.facts)
-            if fact.span.source not in ("group", "object")
+            if not is_gathered(fact)
         }
         brief = {actor.short: _brief(actor) for actor in sorted(acted)}
         bearers = Counter(brief.values())

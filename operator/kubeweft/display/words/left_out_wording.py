@@ -14,11 +14,13 @@ PLACES = {
     "linked": "linked with",
     "linked_read": "linked with",
     "linked_facts": "linked with",
+    "around": "of gaps and deleted collections around",
     "foreign": "that belong to",
     "foreign_traces": "that belong to",
 }
 THINGS = {
     "windows": ("older window", "older windows"),
+    "around": ("older window", "older windows"),
     "facts": ("fact", "facts"),
     "foreign": ("span of other systems", "spans of other systems"),
     "foreign_traces": ("trace of other systems", "traces of other systems"),
@@ -29,8 +31,8 @@ IN_TIME = "narrow the time with --since and --until, or show one of its objects"
 EARLIER = "move the time with --since and --until"
 LOWER = "show one of the lower objects"
 LINKED = "show a linked object by itself, or one of the objects that it is linked with"
-FULL = "choose the selection full"
-OWNED = "choose the selection owned"
+FULL = "add --select full"
+OWNED = "add --select owned"
 IN_VIEWERS = {
     IN_TIME: "search over less time (Lookback), or open the trace of one of its objects",
     EARLIER: "search over an earlier time (Lookback)",
@@ -55,7 +57,7 @@ def words_of(cut: Truncation) -> str:
         singular, many = THINGS.get(cut.what, OBJECTS)
         listed = [f"{cut.more} more {singular if cut.more == 1 else many}"]
     names = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else listed[0]
-    return f"{names} {PLACES.get(cut.what, 'of')} {cut.of}"
+    return f"{names} {PLACES.get(cut.what, 'of')} {cut.of.replace('//', '/')}"
 
 
 def hint_in_viewers(hint: str) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, tzinfo
 from rich.text import Text
 
 from kubeweft.display.tree.made import tag
-from kubeweft.display.tree.trees import USUAL, Fact, Label, Tree, facts_of, is_of_namespace, shown_nodes
+from kubeweft.display.tree.trees import USUAL, Fact, Label, Node, Tree, facts_of, is_of_namespace, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey, group_resource
 
@@ -89,6 +89,16 @@ def name_of(key: ObjectKey, seen_from: ObjectKey, pen: Pen) -> str:
     cluster = f"[{pen.cluster(key.cluster)}] " if key.cluster != seen_from.cluster else ""
     namespace = f" in {key.namespace}" if key.namespace and key.namespace != seen_from.namespace else ""
     return f"{cluster}{kind}/{key.name}{namespace}"
+
+
+def about_a_type(fact: Fact, node: Node, pen: Pen) -> list[Piece]:
+    """Of what the fact is, where that is no object but a whole type or collection."""
+    key = fact.span.key
+    if key.name or key == node.key:
+        return []
+    where = f" in {key.namespace}" if key.namespace else ""
+    where += f" of cluster {pen.cluster(key.cluster)}" if key.cluster != node.key.cluster else ""
+    return [(f" of all {group_resource(key.group, key.resource)}{where}", "cyan")]
 
 
 def _keys(tree: Tree) -> Iterator[ObjectKey]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from kubeweft.display.tree.trees import FOREVER
 from kubeweft.model.errors import UserError
+from kubeweft.model.timestamps import format_timestamp
 from kubeweft.model.windows import NANOSECONDS
 
 EXAMPLES = "10m, 2h30m, 1d, 10:32, 2026-11-21, 2026-11-21T10:32:00Z"
@@ -59,6 +60,12 @@ def parse_duration(text: str) -> int:
 
 def _within_stores(time: int) -> int:
     return min(max(time, 0), FOREVER)
+
+
+def in_words(time: int) -> str:
+    """A moment as one may type it again: RFC 3339 in UTC, with no more of a second than there is."""
+    seconds, _, fraction = format_timestamp(time).rstrip("Z").partition(".")
+    return f"{seconds}{f'.{fraction}'.rstrip('0').rstrip('.')}Z"
 
 
 def parse_range(since: str, until: str, *, now: int, zone: tzinfo = UTC) -> tuple[int, int]:

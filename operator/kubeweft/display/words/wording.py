@@ -12,11 +12,10 @@ from kubeweft.display.tree.made import SHOWN_REPLACED, changes_made, is_made_by,
 from kubeweft.display.tree.trees import USUAL, Fact, Label, Life, Node
 from kubeweft.display.words.headlines import (
     fact_pieces,
-    life_pieces,
-    lifetime_pieces,
     object_pieces,
     style_of,
 )
+from kubeweft.display.words.lives import life_pieces, lifetime_pieces
 from kubeweft.display.words.pens import Pen, Piece
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import SpanLink
@@ -33,6 +32,8 @@ __all__ = [
 ]
 
 GONE = "the object is gone"
+_ACCOUNT = re.compile(r"\bsystem:serviceaccount:([^:\s]+):([^:\s]+)")
+MOVED = re.compile(r"status\.conditions\[[^\]]*\] moved \d+ → \d+")
 CHANGED_FIELD = re.compile(r"((?:[^\s\[]|\[[^\]]*\])+) (.*?) → (.*)")
 
 
@@ -82,6 +83,7 @@ def _details(fact: Fact, pen: Pen) -> list[Text]:
     message = fact.text(v.FAILURE_MESSAGE) if style_of(fact) == "red" else ""
     details = [pen.write((message, "red"))] if message else []
     if write := tag(fact.label, SHOWN_REPLACED):
+        write = _ACCOUNT.sub(r"sa \1/\2", write) if pen.brief else write
         details.append(
             pen.write((f"version {fact.text(v.REQUEST_BASE_VERSION)} had been replaced: {write}", "red"))
         )
@@ -96,7 +98,7 @@ def _details(fact: Fact, pen: Pen) -> list[Text]:
 
 def _folded_change(label: Label, pen: Pen) -> list[Text]:
     """What the tags of a request tell, where a view has folded its change into it."""
-    lines = [word_line(line, pen) for line in tag(label, v.WORDS).splitlines()]
+    lines = [word_line(line, pen) for line in _worth_telling(tag(label, v.WORDS).splitlines())]
     return [*lines, pen.write((GONE, "red"))] if tag(label, v.CHANGE_TYPE) == "Deleted" else lines
 
 
@@ -109,13 +111,18 @@ def _conflicting(fact: Fact, pen: Pen) -> list[Text]:
 
 
 def _change_details(change: Fact, pen: Pen, *, ended: bool) -> list[Text]:
-    lines = [word_line(line, pen) for line in change.text(v.WORDS).splitlines()]
+    lines = [word_line(line, pen) for line in _worth_telling(change.text(v.WORDS).splitlines())]
     if ended:
         lines.append(pen.write((GONE, "red")))
     if change.text(v.PATCH_TRUNCATED).lower() == "true":
         lines.append(pen.write(("(the patch was too long to be kept)", "yellow")))
     lines.extend(_context(context, pen) for context in change.span.links)
     return lines
+
+
+def _worth_telling(lines: list[str]) -> list[str]:
+    """Lines without those of conditions that only changed places, which has no meaning, if anything else is told."""
+    return [line for line in lines if not MOVED.fullmatch(line)] or lines
 
 
 def _context(context: SpanLink, pen: Pen) -> Text:

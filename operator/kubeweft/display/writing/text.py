@@ -19,12 +19,15 @@ from kubeweft.display.words.axis import CLOCK_WIDTH, Axis, clock, day, duration,
 from kubeweft.display.words.left_out_wording import words_of
 from kubeweft.display.words.pens import Pen, pen_of
 from kubeweft.display.writing.rows import Row, tree_rows
+from kubeweft.model.windows import NANOSECONDS
 
 WIDE = 120
 TEXT_WIDTH = 100  # what is beyond is for the bar, within limits
 NARROWEST_BAR, WIDEST_BAR = 20, 40
 NARROWEST_TEXT = 24
 TIME_WIDTH = CLOCK_WIDTH + 2
+WHOLE_TYPE = "(all)"  # what concerned all objects of a type
+SHORT = 10 * NANOSECONDS  # an axis whose ends are told in milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +65,23 @@ def write_tree(tree: Tree, console: Console, *, zone: tzinfo = UTC) -> None:
         sheet.write(line)
 
 
-def write_found(found: Found, console: Console, *, zone: tzinfo = UTC) -> None:
-    """Write the objects of a search as columns."""
+def write_found(found: Found, console: Console, *, zone: tzinfo = UTC, why_none: str = "") -> None:
+    """Write the objects of a search as columns; ``why_none`` is told where there are none."""
     sheet = _sheet(console, zone)
-    rows = [("CLUSTER", "KIND", "NAMESPACE", "NAME", "FIRST", "LAST", "WINDOWS")]
+    if not found.objects:
+        why = f": {why_none}" if why_none else ""
+        sheet.write(sheet.pen.write((f"nothing was found{why}", "yellow")))
+        return
+    zoned = zone_name(found.objects[0].last, zone)
+    rows = [("CLUSTER", "KIND", "NAMESPACE", "NAME", f"FIRST ({zoned})", f"LAST ({zoned})", "WINDOWS")]
     for item in found.objects:
         key = item.key
         times = [
             f"{day(time, zone)} {clock(time, zone, whole_seconds=True)}" for time in (item.first, item.last)
         ]
         kind = item.kind or key.resource
-        rows.append((key.cluster, kind, key.namespace, key.name, times[0], times[1], str(item.windows)))
+        name = key.name or WHOLE_TYPE
+        rows.append((key.cluster, kind, key.namespace, name, times[0], times[1], str(item.windows)))
     cells = [[sheet.pen.clean(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(rows[0]))]
     for number, row in enumerate(cells):
@@ -131,8 +140,11 @@ def _foot(tree: Tree, pen: Pen) -> Iterator[Text]:
 def _cut(cut: Truncation) -> str:
     if cut.what == "extension":
         return f"! {words_of(cut)} are missing: {cut.hint}"
-    done = "looked into" if cut.what == "linked_read" else "shown"
-    return f"! {words_of(cut)} not {done} (limit: {cut.shown} {done}): {cut.hint}"
+    done = "looked into" if cut.what in ("linked_read", "around") else "shown"
+    shown = {"depth": _count(cut.shown, "level"), "linked_facts": f"{cut.shown} of each"}.get(
+        cut.what, cut.shown
+    )
+    return f"! {words_of(cut)} not {done} ({shown} {done}): {cut.hint}"
 
 
 def _laid_out(row: Row, sheet: _Sheet) -> Iterator[Text]:
@@ -164,8 +176,8 @@ def _day_line(today: str, sheet: _Sheet) -> Text:
     line = sheet.pen.write((today, "bold"))
     if sheet.axis:
         line.pad_right(sheet.console.width - sheet.axis.width - line.cell_len)
-        ends = [
-            clock(time, sheet.pen.zone, whole_seconds=True) for time in (sheet.axis.start, sheet.axis.end)
-        ]
+        start, end = sheet.axis.start, sheet.axis.end
+        is_short = end - start < SHORT and sheet.axis.width > 2 * CLOCK_WIDTH
+        ends = [clock(time, sheet.pen.zone, whole_seconds=not is_short) for time in (start, end)]
         line.append(sheet.axis.scale(ends[0], ends[1]), "dim")
     return line

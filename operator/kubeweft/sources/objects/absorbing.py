@@ -13,6 +13,7 @@ from prometheus_client import Counter
 from kubeweft.kube.receiving import WatchLine
 from kubeweft.model.errors import BadInput
 from kubeweft.model.observations import Change, Known, Related
+from kubeweft.model.references import ResourceType
 from kubeweft.sources.objects.differing import Differ
 from kubeweft.sources.objects.facts import Facts, uid_in
 from kubeweft.sources.objects.linking import Relater
@@ -25,6 +26,12 @@ logger = logging.getLogger(__name__)
 BAD_OBJECTS = Counter("kubeweft_bad_objects_total", "Watched objects that could not be read.", ["resource"])
 
 Found = Change | Related | Known
+
+
+def tell_unreadable(resource: ResourceType, reason: str) -> None:
+    """An object of this type cannot be read, or no more than its metadata: count it, and say why."""
+    BAD_OBJECTS.labels(resource=str(resource)).inc()
+    logger.warning("skipped an object: resource=%s reason=%s", resource, reason)
 
 
 class Absorber:
@@ -78,9 +85,7 @@ class Absorber:
         try:
             return self._differ.read(line.object)
         except BadInput as error:
-            resource = self._differ.resource
-            BAD_OBJECTS.labels(resource=str(resource)).inc()
-            logger.warning("skipped an object: resource=%s reason=%s", resource, error)
+            tell_unreadable(self._differ.resource, str(error))
             return None
 
     def _testify(self, kind: str, facts: Facts, body: bytes) -> None:

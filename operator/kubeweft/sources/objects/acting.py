@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import orjson
 
 from kubeweft.model.changes import JsonObject, Operation
 from kubeweft.model.observations import FieldManager
@@ -29,7 +28,8 @@ MOST_ITEMS: Final = 64
 _key: Final = msgspec.json.Decoder(dict[str, Any])
 _item: Final = msgspec.json.Decoder().decode
 
-Owned = dict[str, Any]
+Owned = dict[str, Any]  # what an entry owns at one level: what lies deeper is decoded where it is looked at
+_level: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Entry(NamedTuple):
@@ -57,24 +57,28 @@ def acting_managers(
     """
     if not entries:
         return ()
+    written = [operation["path"] for operation in operations if _makes_owner(operation)]
+    for candidates in _candidates(entries, in_status=in_status):
+        acting = [
+            FieldManager(entry.manager, entry.operation, entry.subresource, entry.time)
+            for entry in candidates
+            if not written or _owns_any(entry.fields, written, after)
+        ]
+        if acting:
+            return tuple(acting)
+    return ()
+
+
+def _candidates(entries: Sequence[Entry], *, in_status: bool) -> Sequence[Sequence[Entry]]:
+    """Those of the newest time, and before others those that write the part that has changed."""
+    if len(entries) == 1:
+        return (entries,)
     newest = max([entry.time for entry in entries])
     latest = [entry for entry in entries if entry.time == newest]
+    if len(latest) == 1:
+        return (latest,)
     fitting = [entry for entry in latest if (entry.subresource == "status") is in_status]
-    others = [entry for entry in latest if (entry.subresource == "status") is not in_status]
-    written = [operation["path"] for operation in operations if _makes_owner(operation)]
-    if not written:
-        return _named(fitting or others)
-    return _named(_owners(fitting, written, after) or _owners(others, written, after))
-
-
-def _named(entries: Iterable[Entry]) -> tuple[FieldManager, ...]:
-    return tuple(
-        [FieldManager(entry.manager, entry.operation, entry.subresource, entry.time) for entry in entries]
-    )
-
-
-def _owners(entries: Iterable[Entry], paths: Sequence[str], after: JsonObject | None) -> list[Entry]:
-    return [entry for entry in entries if _owns_any(entry.fields, paths, after)]
+    return fitting, [entry for entry in latest if (entry.subresource == "status") is not in_status]
 
 
 def _makes_owner(operation: Operation) -> bool:
@@ -87,10 +91,13 @@ def _makes_owner(operation: Operation) -> bool:
 
 def _owns_any(fields: msgspec.Raw, paths: Sequence[str], after: JsonObject | None) -> bool:
     try:
-        owned = orjson.loads(bytes(fields) or b"{}")
-        return not owned or any(_owns(owned, path, after) for path in reversed(paths))
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return True  # an entry in a form unknown to us
+        owned: Owned = _level(fields)
+        for path in reversed(paths):
+            if _owns(owned, path, after):
+                return True
+    except (msgspec.MsgspecError, ValueError, LookupError, AttributeError, TypeError):
+        return True  # an entry in a form unknown to us, or without fields
+    return False
 
 
 def _owns(owned: Owned, path: str, value: Any) -> bool:
@@ -107,9 +114,11 @@ def _owns(owned: Owned, path: str, value: Any) -> bool:
             field = segment.replace("~1", "/").replace("~0", "~") if "~" in segment else segment
             value = value.get(field) if value else None
             name = f"f:{field}"
-        inner: Owned | None = owned.get(name)
+        inner = owned.get(name)
         if inner is None:
             return False
+        if type(inner) is msgspec.Raw:
+            inner = owned[name] = _level(inner)
         owned = inner
     return True
 
@@ -117,9 +126,12 @@ def _owns(owned: Owned, path: str, value: Any) -> bool:
 def _is_key_of(name: str, item: Any) -> bool:
     """Whether ``k:{"type":"Ready"}`` (lists by key) or ``v:"some.finalizer"`` (sets) means an item."""
     if name.startswith("k:"):
-        return isinstance(item, dict) and all(
-            item.get(field, value) == value for field, value in _fields_of_key(name[2:]).items()
-        )
+        if not isinstance(item, dict):
+            return False
+        for field, value in _fields_of_key(name[2:]).items():
+            if item.get(field, value) != value:
+                return False
+        return True
     if name.startswith("v:"):
         return isinstance(item, str | int | float) and _item(name[2:]) == item
     return name != "."  # one by position may have moved since

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from kubeweft.links.traceparents import contexts_in
+from kubeweft.model.errors import BadInput
 from kubeweft.model.observations import Change, ChangeType, TraceContext
 from kubeweft.model.references import ObjectKey, ResourceType
 from kubeweft.model.timestamps import NANOSECONDS
@@ -30,6 +32,18 @@ NO_SNAPSHOT = -1  # in no window has the body become a span
 LARGEST_LEAD = (
     86_400 * NANOSECONDS
 )  # clients may write any time into managedFields: one a day ahead is no time
+
+
+class Revised(NamedTuple):
+    """An object that was remembered, under other rules. ``window`` is that of its last snapshot, as it was before.
+
+    ``trouble`` says why nothing but its metadata is left; it is empty if all went well.
+    """
+
+    uid: str
+    body: bytes
+    window: int
+    trouble: str
 
 
 class Differ:
@@ -157,23 +171,28 @@ class Differ:
             namespace, name, _ = owners_in(body)
             yield self.key(namespace, name), body, before.snapshot_window
 
-    def revise(self) -> Iterator[tuple[str, bytes, int]]:
+    def revise(self) -> Iterator[Revised]:
         """Bring everything remembered under the present rules; gives each object, with what it is now.
-
-        With it comes the window of its last snapshot, as it was before.
 
         Versions that were kept under other rules could otherwise show, as "the value before", what is secret now.
         The next change of one that differs now brings a snapshot: its patch would not fit the one before.
         """
         for uid, before in list(self.remembered.items()):
             body = self.compression.unpack(before)
-            shaped = self._shape(body)
+            partial, trouble = before.partial or self.partial, ""
+            try:
+                shaped = self._shape(body)
+            except BadInput as error:
+                # Rules that had nothing to do with it did not look into it. Its metadata, which the API server wrote,
+                # can always be looked into: the rest counts as never seen.
+                partial, trouble = True, str(error)
+                shaped = self._shape(metadata_alone(body))
             window = before.snapshot_window if shaped == body else NO_SNAPSHOT
             packed = self.compression.pack(shaped)
             self.remembered[uid] = Remembered(
-                before.version, window, self.compression.current, packed, before.partial or self.partial
+                before.version, window, self.compression.current, packed, partial
             )
-            yield uid, shaped, before.snapshot_window
+            yield Revised(uid, shaped, before.snapshot_window, trouble)
 
     def _shape(self, body: bytes) -> bytes:
         return shape_body(body, self.resource.group, self.resource.resource, self.rules)
@@ -189,9 +208,8 @@ class Differ:
 
     def _modified(self, facts: Facts, body: bytes, before: Remembered, received: int) -> list[Change]:
         known = self.compression.unpack(before)
-        grown = before.partial and not self.partial  # the rest was there before, it just was not asked for
-        step = self._compare(known, metadata_alone(body) if grown else body)
-        step = step._replace(fields=None) if grown else step
+        grown = self._has_grown(before)
+        step = self._compare(known, body, grown=grown)
         contexts = _without(contexts_in(body), known)
         made = self._change(
             facts, "Modified", received, old_version=before.version, step=step, contexts=contexts
@@ -210,11 +228,18 @@ class Differ:
         if before is None:
             return self._change(facts, "Deleted", received, body=body)
         known = self.compression.unpack(before)
-        step = self._compare(known, body)
+        step = self._compare(known, body, grown=self._has_grown(before))
         return self._change(facts, "Deleted", received, old_version=before.version, step=step, body=known)
 
-    def _compare(self, before: bytes, after: bytes) -> Step:
-        return compare_bodies(before, after, max_bytes=self.rules.plan.max_patch_bytes)
+    def _has_grown(self, before: Remembered) -> bool:
+        """Whether more is known of an object now: the rest was there before, it just was not asked for."""
+        return before.partial and not self.partial
+
+    def _compare(self, before: bytes, after: bytes, *, grown: bool) -> Step:
+        step = compare_bodies(
+            before, metadata_alone(after) if grown else after, max_bytes=self.rules.plan.max_patch_bytes
+        )
+        return step._replace(fields=None) if grown else step
 
     def _change(
         self,

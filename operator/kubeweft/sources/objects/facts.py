@@ -85,7 +85,7 @@ class _Metadata(msgspec.Struct, gc=False, rename="camel"):
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
     owner_references: list[_Owner] | None = None
-    managed_fields: msgspec.Raw = msgspec.Raw()
+    managed_fields: msgspec.Raw = NO_FIELDS
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -185,17 +185,19 @@ def _facts(obj: _Object, metadata: _Metadata, resource: ResourceType) -> Facts:
 
 
 def _managers(raw: msgspec.Raw, api_version: str) -> tuple[Entry, ...]:
-    if not bytes(raw):
+    if raw is NO_FIELDS:
         return ()
     return tuple(
-        Entry(
-            entry.manager,
-            entry.operation,
-            entry.subresource,
-            parse_timestamp(entry.time or ""),
-            entry.fields_v1 if entry.api_version == api_version else NO_FIELDS,  # else fields may differ
-        )
-        for entry in _managed.decode(raw) or ()
+        [
+            Entry(
+                entry.manager,
+                entry.operation,
+                entry.subresource,
+                parse_timestamp(entry.time or ""),
+                entry.fields_v1 if entry.api_version == api_version else NO_FIELDS,  # else fields may differ
+            )
+            for entry in _managed.decode(raw) or ()
+        ]
     )
 
 

@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from kubeweft.kube.receiving import Missed, ResumePoint, WatchLine
 from kubeweft.model.observations import Change, Known, Observation, Related
 from kubeweft.model.references import ObjectKey, OwnerReference
-from kubeweft.sources.objects.absorbing import Absorber
+from kubeweft.sources.objects.absorbing import Absorber, tell_unreadable
 from kubeweft.sources.objects.differing import Differ
 from kubeweft.sources.objects.facts import owners_in
 from kubeweft.sources.objects.linking import NO_RULES, Linker, Relater
@@ -176,7 +176,9 @@ class ObjectReceiver:
 
     def _revise(self) -> Iterator[tuple[ObjectKey, tuple[OwnerReference, ...], bytes, int]]:
         """Everything remembered under the rules of today: key, owners, body, and the window of its last snapshot."""
-        for uid, body, window in self._differ.revise():
+        for uid, body, window, trouble in self._differ.revise():
+            if trouble:
+                tell_unreadable(self._differ.resource, trouble)
             namespace, name, owners = owners_in(body)
             key = self._differ.key(namespace, name)
             self._checkpoints.progress.keep(uid, namespace, name)

@@ -27,9 +27,16 @@ STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 @contextlib.asynccontextmanager
 async def grpc_endpoint(
-    intake: Intake, address: str, *, token: BearerToken | None = None
+    intake: Intake,
+    address: str,
+    *,
+    token: BearerToken | None = None,
+    certificate: tuple[bytes, bytes] | None = None,
 ) -> AsyncIterator[int]:
-    """Serve at ``HOST:PORT`` within the block; gives the port. Raises ``UserError`` if nobody can listen there."""
+    """Serve at ``HOST:PORT`` within the block; gives the port. Raises ``UserError`` if nobody can listen there.
+
+    ``certificate`` is its private key and it with its chain, both PEM; None: no TLS.
+    """
     server = aio.server(
         maximum_concurrent_rpcs=2
         * intake.limits.exports_in_flight,  # more than that is refused for good by gRPC itself
@@ -41,7 +48,10 @@ async def grpc_endpoint(
     handler = grpc.unary_unary_rpc_method_handler(_Export(intake, token).export)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Export": handler})])
     try:
-        port = int(server.add_insecure_port(address))
+        if certificate is None:
+            port = int(server.add_insecure_port(address))
+        else:
+            port = int(server.add_secure_port(address, grpc.ssl_server_credentials([certificate])))
     except RuntimeError:
         raise UserError(
             f"cannot listen for OTLP at {address}: is another program there? Choose another --otlp-listen"

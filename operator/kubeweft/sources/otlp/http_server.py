@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import ssl
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -32,7 +33,12 @@ _CODES: Final = {400: 3, 401: 16, 408: 4, 413: 3, 415: 3, 429: 8}  # of google.r
 
 @contextlib.asynccontextmanager
 async def http_endpoint(
-    intake: Intake, host: str, port: int, *, token: BearerToken | None = None
+    intake: Intake,
+    host: str,
+    port: int,
+    *,
+    token: BearerToken | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve within the block; gives the port. Raises ``UserError`` if nobody can listen there."""
     application = web.Application()
@@ -43,7 +49,7 @@ async def http_endpoint(
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             raise UserError(
                 f"cannot listen for OTLP at {host}:{port}: {error.strerror or error}; choose another "

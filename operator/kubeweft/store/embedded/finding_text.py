@@ -1,4 +1,4 @@
-"""Which objects have a text in their spans: windows are read, those that may be the latest first.
+"""Which objects tell something in their spans: windows are read, those that may be the latest first.
 
 Spans are not made for it: of a payload only those values are looked at that are searched, and of values that many
 spans share, each once. At most ``MOST_READ`` spans are read for one search; one that would need more says so. Windows
@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
-from kubeweft.model.spans import SOURCES
-from kubeweft.store.embedded.packing import TextFinder
+from kubeweft.runtime.stopping import check_stop
 from kubeweft.store.embedded.ranking import FIRST, LAST, OVERLAP, Ranking, Scope, after, first_of
 from kubeweft.store.embedded.reading import LARGEST, Reading
-from kubeweft.store.embedded.recording import TIMELESS
+from kubeweft.store.embedded.span_finders import ALWAYS, BothFinder, SpanFinder, TextFinder, ToldFinder
+from kubeweft.store.interfaces import ANYTHING, ObjectQuery
 
 MOST_READ = 1_000_000
 MOST_COMPARED = 5_000
+CHECK_EVERY = 500  # spans, some 5 ms: whether anybody still waits for what is found
 SEARCHED = frozenset(
     {
         v.WORDS,
@@ -37,7 +38,6 @@ SEARCHED = frozenset(
         v.GAP_MESSAGE,
     }
 )
-IGNORED = frozenset(number for number, source in enumerate(SOURCES) if source in TIMELESS)
 _COLUMNS = f"w.id, w.object, w.start, {FIRST} AS begins, {LAST} AS ends, o.name"
 _FROM_WINDOWS = "windows w CROSS JOIN objects o ON o.id = w.object"
 _FROM_OBJECTS = "objects o CROSS JOIN windows w ON w.object = o.id"
@@ -61,27 +61,30 @@ class Match(NamedTuple):
     last: int
 
 
-class TextSearch:
-    """One search for a text, on one reading connection."""
+class SpanSearch:
+    """One search for a text or something else that is told, on one reading connection."""
 
     def __init__(
         self,
         reading: Reading,
         scope: Scope,
         *,
-        text: str,
+        query: ObjectQuery,
         ranking: Ranking,
         most_read: int = MOST_READ,
         most_compared: int = MOST_COMPARED,
     ) -> None:
-        """``ranking`` knows in which order the windows of the scope are best walked."""
+        """``query`` has a text, or something told; ``ranking`` knows in which order the windows of the scope are best walked."""
         self._connection = reading.connection
         self._reach = reading.reach
         self._scope = scope
         self._ranking = ranking
-        self._asked = text
-        self._text = text.casefold()
-        self._finder = TextFinder(reading.unpacker, self._text, names=SEARCHED)
+        self._asked = _in_words(query)
+        self._text = query.text.casefold()
+        text = TextFinder(reading.unpacker, self._text, names=SEARCHED)
+        told = ToldFinder(reading.unpacker, query.told)
+        self._told = told if query.told != ANYTHING else None
+        self._finder: SpanFinder = text if self._told is None else BothFinder(told, text)
         self._most_read = most_read
         self._most_compared = most_compared
         self._read = 0
@@ -143,23 +146,37 @@ class TextSearch:
         return self._matches[candidate.window]
 
     def _look(self, candidate: Candidate) -> Match | None:
-        if self._text in candidate.name.casefold():
-            return Match(candidate.first, candidate.last)
+        finder = self._finder
+        if self._text in candidate.name.casefold():  # which an empty text is in every name
+            if self._told is None:
+                return Match(candidate.first, candidate.last)
+            finder = self._told
         since, until = self._scope.since, self._scope.until
         first, last = LARGEST, -LARGEST
         for (payload,) in self._connection.execute(
             "SELECT payload FROM spans WHERE window = ?", (candidate.window,)
         ):
             self._count_read()
-            found = self._finder.find(payload, ignored=IGNORED)
-            if found is not None and found[0] <= until and found[1] >= since:
-                first, last = min(first, found[0]), max(last, found[1])
+            found = finder.find(payload)
+            if found is ALWAYS:
+                first, last = min(first, candidate.first), max(last, candidate.last)
+            elif found is not None and found.start <= until and found.end >= since:
+                first, last = min(first, found.start), max(last, found.end)
         return Match(first, last) if first <= last else None
 
     def _count_read(self) -> None:
         self._read += 1
+        if self._read % CHECK_EVERY == 0:
+            check_stop()
         if self._read > self._most_read:
             raise UserError(
-                f"searching for {self._asked!r} would read more than {self._most_read} spans: narrow it by time, "
+                f"searching for {self._asked} would read more than {self._most_read} spans: narrow it by time, "
                 "kind, namespace or name"
             )
+
+
+def _in_words(query: ObjectQuery) -> str:
+    """What is looked for, as people would say it."""
+    told = [f"{name}={value}" for name, value in query.told.attributes]
+    words = [repr(query.text)] if query.text else []
+    return " ".join([*words, *(["error=true"] if query.told.failed else []), *told])

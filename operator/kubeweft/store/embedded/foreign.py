@@ -16,6 +16,7 @@ import zstandard
 
 from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.windows import NANOSECONDS
+from kubeweft.store.embedded.reading import held
 from kubeweft.store.interfaces import ForeignPart, FoundForeign
 
 KNOWN_SINCE: Final = 3  # the first version of the file that has the tables
@@ -100,7 +101,7 @@ def read_foreign(
         rows = connection.execute(
             "SELECT trace FROM foreign_joins WHERE name = ? AND value = ? AND start BETWEEN ? AND ? "
             "ORDER BY start, trace LIMIT ?",
-            (name, value, since, until, most_traces + 1),
+            (name, value, held(since), held(until), most_traces + 1),
         )
         traces.update(dict.fromkeys(trace for (trace,) in rows))
     spans: dict[tuple[bytes, bytes], ForeignSpan] = {}

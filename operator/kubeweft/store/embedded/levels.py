@@ -14,7 +14,7 @@ from kubeweft.model.references import ObjectKey
 from kubeweft.model.spans import Span
 from kubeweft.store.embedded.bulk import ManyRows
 from kubeweft.store.embedded.packing import Place
-from kubeweft.store.embedded.reading import LARGEST, SMALLEST, Reading, window_at
+from kubeweft.store.embedded.reading import Reading, held, window_at
 from kubeweft.store.interfaces import Window, WindowQuestion
 
 Row = tuple[int, int, bytes, bytes, bytes | int]  # window, position, span ID, payload, body
@@ -66,9 +66,9 @@ class LevelReading:
                     kind,
                     key.namespace,
                     key.name,
-                    max(since - reach, SMALLEST),
-                    min(until, LARGEST),
-                    since,
+                    held(since - reach),
+                    held(until),
+                    held(since),
                 )
         for number, *row in _WINDOWS.read(self._connection, values):
             found[number].append(window_at(questions[number].key, row))

@@ -76,7 +76,7 @@ class Payload(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Payload).decode
+decode_payload = msgspec.msgpack.Decoder(Payload).decode
 _encode_names = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -200,7 +200,7 @@ class Unpacker:
 
     def unpack(self, place: Place, *, span_id: bytes, payload: bytes, body: bytes) -> Span:
         """The span, equal to the one written, its attributes in their order."""
-        packed = _decode(payload)
+        packed = decode_payload(payload)
         number = packed.head >> 3
         values = packed.values
         if number == WRITTEN_OUT:
@@ -252,54 +252,9 @@ class Unpacker:
         return self._texts[number]
 
 
-class TextFinder:
-    """Looks for one text in payloads, without making spans of them."""
-
-    def __init__(self, unpacker: Unpacker, text: str, *, names: frozenset[str]) -> None:
-        """``text`` is casefolded; it is looked for in a span's name, its error and its attributes with these ``names``."""
-        self._unpacker = unpacker
-        self._text = text
-        self._names = names
-        self._places: dict[int, tuple[int, ...]] = {}
-        self._told: dict[bytes | str, bool] = {}  # of texts that spans share, and their names
-
-    def find(self, payload: bytes, *, ignored: frozenset[int]) -> tuple[int, int] | None:
-        """When a span that tells the text begins and ends; None where it does not, or is of an ``ignored`` source."""
-        packed = _decode(payload)
-        if packed.head & 7 in ignored:
-            return None
-        if self._tells(packed.name) or (packed.error and self._text in packed.error.casefold()):
-            return packed.start, packed.start + packed.duration
-        for value in self._searched(packed):
-            if self._tells(value) if value.__class__ is bytes else self._text in str(value).casefold():
-                return packed.start, packed.start + packed.duration
-        return None
-
-    def _searched(self, packed: Payload) -> list[Any]:
-        number, values = packed.head >> 3, packed.values
-        if number == WRITTEN_OUT:
-            return [value for name, value in values.items() if name in self._names]
-        places = self._places.get(number)
-        if places is None:
-            names = self._unpacker.names_of(number)
-            places = self._places[number] = tuple(
-                index for index, name in enumerate(names) if name in self._names
-            )
-        return [values[index] for index in places]
-
-    def _tells(self, name: bytes | str) -> bool:
-        told = self._told.get(name)
-        if told is None:
-            if len(self._told) >= MOST_TEXTS:
-                self._told.clear()
-            text = name if isinstance(name, str) else self._unpacker.text_of(name)
-            told = self._told[name] = self._text in text.casefold()
-        return told
-
-
 def texts_used(payload: bytes) -> set[int]:
     """The numbers of the texts that a payload refers to; 0, which is none, may be among them."""
-    packed = _decode(payload)
+    packed = decode_payload(payload)
     values = packed.values
     used = {packed.head >> 3}
     if values.__class__ is list:
@@ -309,4 +264,4 @@ def texts_used(payload: bytes) -> set[int]:
 
 def start_in(payload: bytes) -> int:
     """When the span of a payload begins."""
-    return _decode(payload).start
+    return decode_payload(payload).start

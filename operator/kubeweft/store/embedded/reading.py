@@ -113,7 +113,7 @@ class Reading:
         rows = self.connection.execute(
             "SELECT start, length, trace, first FROM windows WHERE object = ? AND start BETWEEN ? AND ? "
             "AND (start + length > ? OR last >= ?) ORDER BY start, length",
-            (number, self.earliest(since), min(until, LARGEST), since, since),
+            (number, self.earliest(since), held(until), held(since), held(since)),
         )
         return [window_at(key, row) for row in rows]
 
@@ -129,7 +129,7 @@ class Reading:
         row = self.connection.execute(
             "SELECT start, length, trace, first FROM windows WHERE object = ? AND start <= ? "
             "ORDER BY start DESC LIMIT 1",
-            (self.object_number(key), min(before, LARGEST)),
+            (self.object_number(key), held(before)),
         ).fetchone()
         return None if row is None else window_at(key, row)
 
@@ -137,13 +137,13 @@ class Reading:
         """All windows that had not ended at a time, oldest first."""
         rows = self.connection.execute(
             f"{_WINDOW} WHERE w.start >= ? AND w.start + w.length > ? ORDER BY w.start, w.id",
-            (self.earliest(since), since),
+            (self.earliest(since), held(since)),
         )
         return [window_at(ObjectKey(*row[4:]), row[:4]) for row in rows]
 
     def earliest(self, since: int) -> int:
         """The earliest beginning of a window that may reach to ``since``."""
-        return max(since - self.reach, SMALLEST)
+        return held(since - self.reach)
 
     def object_number(self, key: ObjectKey) -> int:
         """The number of an object; -1, which none has, if it is unknown."""
@@ -241,6 +241,11 @@ class Reading:
     def _span(self, place: Place, *, span_id: bytes, payload: bytes, packed: bytes | int) -> Span:
         body = self.bodies.unpack(place.type, packed) if isinstance(packed, bytes) else b""
         return self.unpacker.unpack(place, span_id=span_id, payload=payload, body=body)
+
+
+def held(time: int) -> int:
+    """A time that SQLite can hold: the nearest one, where somebody asks beyond."""
+    return max(SMALLEST, min(time, LARGEST))
 
 
 def window_at(key: ObjectKey, row: tuple[int, int, bytes, int]) -> Window:

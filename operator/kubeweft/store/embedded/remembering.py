@@ -68,6 +68,15 @@ class Rememberer:
             "DELETE FROM versions WHERE type = ? AND uid = ?", [(kind, uid) for uid in gone]
         )
 
+    def forget_watches(self, cluster: str) -> None:
+        """Forget every checkpoint under a cluster's name."""
+        for table in ("progress", "versions", "watch_dictionaries"):
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE type IN "
+                "(SELECT t.id FROM types t JOIN clusters c ON c.id = t.cluster WHERE c.name = ?)",
+                (cluster,),
+            )
+
     def add_audit_versions(self, versions: Iterable[AuditVersion]) -> None:
         """Write versions; of those that are known already, the earliest time counts."""
         values: list[object] = []

@@ -1,7 +1,7 @@
 """Finding objects: those with the latest spans first.
 
 What an object has to be like becomes a condition of SQL; which of those that fit are the latest is told by ``ranking``,
-or by ``finding_text`` where a text is looked for in their spans.
+or by ``finding_text`` where something is looked for in their spans.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kubeweft.model.references import ObjectKey
-from kubeweft.store.embedded.finding_text import MOST_READ, TextSearch
+from kubeweft.store.embedded.finding_text import MOST_READ, SpanSearch
 from kubeweft.store.embedded.ranking import (
     FEW_OBJECTS,
     FIRST,
@@ -19,12 +19,17 @@ from kubeweft.store.embedded.ranking import (
     Ranking,
     Scope,
 )
-from kubeweft.store.embedded.reading import LARGEST, Reading
-from kubeweft.store.interfaces import FoundObject, ObjectQuery
+from kubeweft.store.embedded.reading import Reading, held
+from kubeweft.store.interfaces import ANYTHING, FoundObject, ObjectQuery, Places
 
 _OBJECT = (
     "SELECT c.name, t.grp, t.resource, o.namespace, o.name, t.kind FROM objects o "
     "JOIN types t ON t.id = o.type JOIN clusters c ON c.id = t.cluster WHERE o.id = ?"
+)
+_TYPES = "SELECT t.id, c.name, t.grp, t.resource FROM types t JOIN clusters c ON c.id = t.cluster"
+_PLACES = (
+    "SELECT c.name, t.grp, t.resource, o.namespace FROM objects o "
+    "JOIN types t ON t.id = o.type JOIN clusters c ON c.id = t.cluster"
 )
 _TIMES = f"SELECT count(*), min({FIRST}), max({LAST}) FROM windows w WHERE w.object = ? AND {OVERLAP}"
 
@@ -49,7 +54,7 @@ class Search:
         few_objects: int = FEW_OBJECTS,
         most_starts: int = MOST_STARTS,
     ) -> None:
-        """``most_read`` bounds how many spans are searched for a text; for the others see ``ranking``."""
+        """``most_read`` bounds how many spans are looked into; for the others see ``ranking``."""
         self._reading = reading
         self._query = query
         self._most_read = most_read
@@ -63,14 +68,29 @@ class Search:
             return []
         ranking = Ranking(self._reading, scope, few_objects=self._few_objects, most_starts=self._most_starts)
         most = self._query.limit + 1
-        if not self._query.text:
+        if not self._query.text and self._query.told == ANYTHING:
             found = [self._found(n, self._times(n, scope)) for n in ranking.latest(most)]
         else:
-            search = TextSearch(
-                self._reading, scope, text=self._query.text, ranking=ranking, most_read=self._most_read
+            search = SpanSearch(
+                self._reading, scope, query=self._query, ranking=ranking, most_read=self._most_read
             )
             found = [self._found(n, self._matched(n, search)) for n in search.latest(most)]
         return sorted(found, key=lambda one: (-one.last, one.key))
+
+    def places(self, most: int) -> Places:
+        """At most so many types and namespaces of what fits, those with the most objects first."""
+        scope = self._scope()
+        if scope is None:
+            return Places([], complete=True)
+        rows = self._reading.connection.execute(
+            f"{_PLACES} WHERE {scope.objects or 'TRUE'} GROUP BY o.type, o.namespace "
+            "ORDER BY count(*) DESC, o.type, o.namespace LIMIT ?",
+            (*scope.values, most + 1),
+        )
+        keys = [
+            ObjectKey(cluster, group, resource, namespace, "") for cluster, group, resource, namespace in rows
+        ]
+        return Places(keys[:most], len(keys) <= most)
 
     def _found(self, number: int, times: _Times) -> FoundObject:
         *key, kind = self._reading.connection.execute(_OBJECT, (number,)).fetchone()
@@ -79,7 +99,7 @@ class Search:
     def _times(self, number: int, scope: Scope) -> _Times:
         return _Times._make(self._reading.connection.execute(_TIMES, (number, *scope.overlap)).fetchone())
 
-    def _matched(self, number: int, search: TextSearch) -> _Times:
+    def _matched(self, number: int, search: SpanSearch) -> _Times:
         matches = search.matches_of(number)
         return _Times(len(matches), min(m.first for m in matches), max(m.last for m in matches))
 
@@ -99,19 +119,30 @@ class Search:
             elif pattern:
                 parts.append(f"{column} = ?")
                 values.append(pattern)
+        if query.among:
+            among = self._among()
+            if not among:
+                return None
+            rows = ", ".join(["(?, ?)"] * (len(among) // 2))
+            parts.append(f"(o.type, o.namespace) IN (VALUES {rows})")
+            values += among
         return Scope(
             self._reading.earliest(query.since),
-            query.since,
-            min(query.until, LARGEST),
+            held(query.since),
+            held(query.until),
             " AND ".join(parts),
             tuple(values),
         )
 
+    def _among(self) -> list[object]:
+        """The number of the type and the namespace of each place that the query names, as far as they are known."""
+        numbers = {tuple(named): number for number, *named in self._reading.connection.execute(_TYPES)}
+        known = [(numbers.get(place[:3]), place.namespace) for place in dict.fromkeys(self._query.among)]
+        return [value for number, namespace in known if number is not None for value in (number, namespace)]
+
     def _types(self) -> list[int]:
         query = self._query
-        rows = self._reading.connection.execute(
-            "SELECT t.id, c.name, t.grp, t.resource FROM types t JOIN clusters c ON c.id = t.cluster"
-        )
+        rows = self._reading.connection.execute(_TYPES)
         return [
             number
             for number, cluster, group, resource in rows

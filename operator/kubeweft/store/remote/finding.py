@@ -6,6 +6,7 @@ Windows are walked from the newest backwards, and the walk ends when nothing old
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -95,11 +96,13 @@ class Finding:
 
     def _gather(self, query: ObjectQuery, resource: Resource, windows: Windows, *, since: int) -> bool:
         """Add what one kind of resource has to ``windows``; whether it ended before all of it was read."""
+        ends = _Ends(query)
+        ends.take(part for parts in windows.values() for part in parts.values())
         for one in self._slices(query, resource, since):
+            ends.take(one.parts)
             for part in one.parts:
                 windows.setdefault(part.place.key, {})[part.trace_id] = part
-            latest = [f for f in _latest(windows, query) if f.last >= one.since + self._options.window_length]
-            if len(latest) > query.limit:
+            if ends.at_or_after(one.since + self._options.window_length) > query.limit:
                 return True
             if one.full and len(windows) <= query.limit:
                 raise UserError(self._slicing.too_many(self._options.depth))
@@ -166,6 +169,27 @@ class Finding:
         return TraceQuery(
             service=service, operation=name if self._source.names_are_operations else "", attributes=tags
         )
+
+
+class _Ends:
+    """How many objects matched at a time or later. Times are asked for from the newest backwards."""
+
+    def __init__(self, query: ObjectQuery) -> None:
+        self._query = query
+        self._waiting: list[tuple[int, ObjectKey]] = []  # those that matched last first
+        self._counted: set[ObjectKey] = set()
+
+    def take(self, parts: Iterable[Part]) -> None:
+        """Look at windows, each of them once."""
+        for part in parts:
+            if (times := match(part, self._query)) is not None:
+                heapq.heappush(self._waiting, (-times.last, part.place.key))
+
+    def at_or_after(self, time: int) -> int:
+        """How many so far."""
+        while self._waiting and -self._waiting[0][0] >= time:
+            self._counted.add(heapq.heappop(self._waiting)[1])
+        return len(self._counted)
 
 
 def _latest(windows: Windows, query: ObjectQuery) -> list[FoundObject]:

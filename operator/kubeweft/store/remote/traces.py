@@ -152,7 +152,9 @@ class Traces:
         with self._lock:
             for trace, parts in fetched.items():
                 self._forget(trace)
-                count = sum(len(part.spans) for part in parts)
+                count = (
+                    sum(len(part.spans) for part in parts) or 1
+                )  # also what holds nothing of ours takes room
                 self._remembered[trace] = _Remembered(parts, count, until)
                 for part in parts:
                     if part.trace_id != trace:

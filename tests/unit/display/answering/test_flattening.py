@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,12 +16,12 @@ from kubeweft.display.answering.displayed_ids import read_displayed_id
 from kubeweft.display.answering.flattening import LAST_TIME, count_spans, flatten
 from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.tree.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
-from kubeweft.display.tree.trees import Label, Tree, Truncation, each_node, link_target, shown_nodes
+from kubeweft.display.tree.trees import Label, Node, Tree, Truncation, each_node, link_target, shown_nodes
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
-from kubeweft.model.spans import Span
+from kubeweft.model.spans import AttributeValue, Span
 from kubeweft.model.windows import DEFAULT_WINDOW, window_start
 from memory_reader import MemoryReader, story_of
 from span_builders import at, change, event, gap, key, owner, related, request, to, uid, weave
@@ -58,6 +60,27 @@ def test_counting_is_what_flattening_gives() -> None:
     tree = dataclasses.replace(tree, truncated=(cut,))
     assert tree.linked
     assert count_spans(tree) == len(flat(tree))
+
+
+class Held(dict[str, AttributeValue]):
+    """Attributes of which one can know whether anybody still has them."""
+
+
+def test_objects_are_let_go_as_they_are_written() -> None:
+    held: dict[ObjectKey, weakref.ref[Held]] = {}
+
+    def watched(node: Node) -> Node:
+        attributes = Held(node.span.attributes)
+        held[node.key] = weakref.ref(attributes)
+        return dataclasses.replace(node, span=msgspec.structs.replace(node.span, attributes=attributes))
+
+    spans = flatten(each_node(story_of(DEPLOYMENT, story()), watched), ADDRESSES)
+    assert all(attributes() is not None for attributes in held.values())
+    pod = next(span for span in spans if span.service == "Pod")
+    assert {of for of, attributes in held.items() if attributes() is not None} == {POD}
+    assert any(span.parent_span_id == pod.span_id for span in spans)
+    assert sum(1 for _ in spans) > 0
+    assert not any(attributes() for attributes in held.values())
 
 
 def test_every_span_says_whose_it_is() -> None:

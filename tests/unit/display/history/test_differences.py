@@ -148,6 +148,9 @@ def test_a_creation_in_between_is_said() -> None:
     assert (found.old.presence, found.new.presence) == ("not there yet", "there")
     assert "from 2026-11-21 09:59:00.000 UTC  not there yet" in written(found)
     assert "created 2026-11-21 10:00:00: created" in written(found)
+    fields = written(found, with_diff=False)
+    assert "\n+ spec" in fields
+    assert "\n+ kind" not in fields
 
 
 def test_an_object_created_again_is_another_one() -> None:
@@ -167,6 +170,19 @@ def test_there_at_neither_moment() -> None:
     found = asked("10:51:00", "10:52:00", *STORY, *GONE)
     assert found.is_same
     assert "at neither" in written(found)
+
+
+def test_what_was_written_before_it_was_created_again_is_lost() -> None:
+    found = asked("10:00:30", "11:00:00", *STORY, *GONE, *AGAIN)
+    assert found.old.uid != found.new.uid
+    assert {who for names in by(found).values() for who in names} == {"dave"}
+
+
+def test_what_was_there_in_between_only_is_not_as_before() -> None:
+    found = asked("09:00:00", "10:52:00", *STORY, *GONE)
+    assert found.is_same
+    assert (found.changed_back, len(found.lives)) == ((), 2)
+    assert "not there yet, created 10:00:00" in written(found)
 
 
 def test_a_cut_patch_is_told_by_its_words_and_one_without_words_is_counted() -> None:

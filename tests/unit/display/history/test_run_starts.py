@@ -7,21 +7,22 @@ from datetime import UTC
 import msgspec
 import pytest
 
-from kubeweft.app.comparing import LIMITS, parse_side, read_run
+from kubeweft.app.comparing import parse_side, read_run
 from kubeweft.display.history.run_starts import PIECE, RunStarts
 from kubeweft.display.history.runs import Run
+from kubeweft.display.reading.levels import DEFAULT_LIMITS
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Observation
 from kubeweft.model.timestamps import format_timestamp
 from kubeweft.model.windows import DEFAULT_WINDOW
 from memory_reader import MemoryReader
-from span_builders import SECOND, at, change, key, uid, weave
+from span_builders import SECOND, at, change, key, owner, uid, weave
 
 IT = key("deployments", "it")
 BASE = at("00:00:00")
 MINUTE = 60 * SECOND
-LAST = LIMITS.windows + 2 * PIECE
+LAST = DEFAULT_LIMITS.windows + 2 * PIECE
 ROLLOUTS = {2: "a → b", LAST - 1: "b → c", LAST: "c → d"}
 
 
@@ -79,13 +80,15 @@ def test_a_run_begins_with_the_creation_however_long_ago() -> None:
 
 def test_where_no_silence_came_it_is_told_up_to_when_was_read() -> None:
     found = run(quiet=40 * MINUTE)
-    assert found.end < found.cut == of_window(LIMITS.windows) - 1
+    assert found.end < found.cut == of_window(DEFAULT_LIMITS.windows) - 1
 
 
 def test_no_run_had_begun_when_asked() -> None:
-    first = format_timestamp(BASE)
-    with pytest.raises(UserError, match=f"no rollout of .* is stored at or before .*: the first .* {first}"):
+    first = "the first stored began 2026-11-21T00:00:00Z"
+    with pytest.raises(UserError, match=f"no rollout of .* is stored up to 2026-11-20T23:59:00Z: {first}"):
         RunStarts(BUSY, IT).at(BASE - MINUTE, precision=1)
+    with pytest.raises(UserError, match=f"no rollout of .* is stored before 2026-11-20T23:59:00Z: {first}"):
+        RunStarts(BUSY, IT).at(BASE - 2 * MINUTE, precision=MINUTE)
 
 
 def test_the_next_run_ends_one() -> None:
@@ -97,6 +100,19 @@ def test_what_is_read_grows_with_the_way_to_the_start() -> None:
     before = BUSY.calls["spans_of"]
     RunStarts(BUSY, IT).at(of_window(LAST), precision=1)
     assert BUSY.calls["spans_of"] - before == 1 + 1  # the newest piece, and what comes after the start
+
+
+def test_children_are_not_missed_where_nobody_looked_for_them() -> None:
+    below = key("replicasets", "it-1")
+    story = weave(
+        change(IT, "Added", "10:00:00", uid=uid(1), version="1"),
+        change(below, "Added", "10:00:01", uid=uid(2), version="2", owners=(owner(IT, uid(1)),)),
+    )
+    for begun in (
+        RunStarts(MemoryReader(story), IT).of_last_life(),
+        RunStarts(MemoryReader(story), IT).at(at("10:00:00"), precision=1),
+    ):
+        assert begun.truncated == ()
 
 
 def test_of_two_lives_the_last_one_counts() -> None:

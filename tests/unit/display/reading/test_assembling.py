@@ -249,7 +249,7 @@ def test_nothing_stored_is_a_clear_error() -> None:
 
 def test_nothing_in_this_time_says_when_there_is_something() -> None:
     spans = weave(request(IT, "patch", "10:10:00.000"))
-    with pytest.raises(UserError, match=r"between 2026-11-21T10:00:00\.0+Z and 2026-11-21T10:30:00\.0+Z"):
+    with pytest.raises(UserError, match="between 2026-11-21T10:00:00Z and 2026-11-21T10:30:00Z"):
         story_of(IT, spans, since=at("12:00:00"), until=at("13:00:00"))
 
 
@@ -263,16 +263,3 @@ def test_steps_make_a_new_tree_and_a_second_time_nothing_more(rollout: list[Span
 def _clock(time: int) -> str:
     seconds = time // NANOSECONDS % 86_400
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.000"
-
-
-def test_what_concerns_types_is_read_within_the_limits_and_what_is_missing_is_told() -> None:
-    web = key("pods", "web")
-    every = web._replace(name="")
-    many: list[Observation] = [
-        request(every, "create", f"{hour:02d}:{minute:02d}:00", audit_id=f"a{hour}-{minute}")
-        for hour in range(10)
-        for minute in (0, 30)
-    ]
-    own = change(web, "Added", "09:59:00", uid=uid(1), version="1")
-    tree = assemble(MemoryReader(weave(own, *many)), web, limits=Limits(windows=4))
-    assert [(cut.what, cut.of, cut.more) for cut in tree.truncated] == [("windows", str(every), 16)]

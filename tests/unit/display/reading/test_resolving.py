@@ -125,8 +125,13 @@ def test_an_empty_store_says_so() -> None:
         resolve(MemoryReader([]), Kinds(), Wanted(kind="pod", name="demo"))
 
 
+def test_a_namespace_is_named_by_its_flag() -> None:
+    with pytest.raises(UserError, match="'pod/a/b' names a namespace too: write pod/b -n a"):
+        parse_argument(["pod/a/b"])
+
+
 @pytest.mark.parametrize(
-    "words", [["demo"], ["pod/"], ["/demo"], ["pod/a/b"], ["pod", "a", "b"], ["pod", ""]]
+    "words", [["demo"], ["pod/"], ["/demo"], ["pod/a/b/c"], ["pod/a/"], ["pod", "a", "b"], ["pod", ""]]
 )
 def test_what_names_no_object(words: list[str]) -> None:
     with pytest.raises(UserError, match="write KIND/NAME"):

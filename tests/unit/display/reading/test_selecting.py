@@ -111,7 +111,7 @@ def test_what_stands_beside_the_way_is_left_out_and_told(rollout: list[Span]) ->
     (cut,) = tree.truncated
     assert (cut.what, cut.of, cut.more) == ("siblings", str(DEPLOYMENT), 2)
     assert cut.kinds == (("Pod", 1), ("ReplicaSet", 1))
-    assert cut.hint == "choose the selection full"
+    assert cut.hint == "add --select full"
     assert shown(rollout, POD, "full").truncated == ()
 
 
@@ -305,7 +305,7 @@ def test_neighbours_are_parents_and_peers_with_all_that_happened_to_them() -> No
     assert len(found["n-1"].facts) == 20
     assert [link.span.key for link in found[OLD.name].via] == [POD]
     assert [cut.what for cut in tree.truncated] == ["depth"], "the child"
-    assert tree.truncated[0].hint == "choose the selection owned"
+    assert tree.truncated[0].hint == "add --select owned"
 
 
 @pytest.mark.parametrize(

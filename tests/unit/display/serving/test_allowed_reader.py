@@ -136,7 +136,19 @@ def test_a_search_that_meets_too_much_says_so() -> None:
     with pytest.raises(UserError, match="narrow it by namespace"):
         seen(in_default, busy(100), most_examined=50).find_objects(ObjectQuery(limit=3))
     with pytest.raises(UserError, match="narrow it by namespace"):
-        seen(in_default, busy(100), most=10).find_objects(ObjectQuery(limit=3))
+        seen(in_default, busy(100), most=4).find_objects(ObjectQuery(limit=3))
+
+
+def test_rights_to_a_namespace_are_asked_instead_of_looking_at_everything_in_others() -> None:
+    reader = seen(in_default, busy(100), most_examined=200)
+    assert len(reader.find_objects(ObjectQuery(limit=3))) == 4
+    asked = reader._viewer.asked  # type: ignore[attr-defined]
+    assert len([one for one in asked if one.name]) == 4
+    places = [key("pods", ""), key("pods", "", namespace="vault")]
+    assert [one for one in asked if not one.name] == [key("pods", "", namespace=""), places[1], places[0]]
+    assert len(reader.find_objects(ObjectQuery(limit=50))) == 5
+    assert not reader.has_cut_search
+    assert len([one for one in asked if not one.name]) == 3, "rights to places are asked once in an answer"
 
 
 def test_what_may_be_seen_comes_out_of_a_search_that_meets_too_much_with_a_word_that_it_is_not_all() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from kubeweft.display.answering.contract import TraceQuestion
 from kubeweft.display.answering.displayed_ids import MOST_LATER, MOST_WINDOWS, read_displayed_id
-from kubeweft.display.serving.answers import StoryAnswers, summary_of
+from kubeweft.display.serving.answers import Bounds, StoryAnswers, summary_of
 from kubeweft.display.serving.notices import AGAIN, NOTICE_ID
 from kubeweft.display.tree.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
 from kubeweft.display.tree.trees import FOREVER, Tree, Truncation
@@ -418,30 +418,36 @@ def test_a_search_reads_no_more_trees_than_are_taken() -> None:
     assert reader.calls["find_objects"] == 1
 
 
-def test_a_search_that_only_trees_can_answer_looks_at_a_bounded_number_of_them() -> None:
+IN_NO_TIME = Bounds(looking=0.0)
+
+
+def test_a_search_that_only_trees_can_answer_looks_at_them_as_long_as_there_is_time() -> None:
     reader = MemoryReader(_crowd(300))
-    (notice,) = answers_of(reader).find(TraceQuestion(tags={"no.such": "thing"}))
-    assert reader.calls["window_of"] + reader.calls["windows_of"] < 2000
+    tags = {"no.such": "thing"}
+    assert list(answers_of(reader).find(TraceQuestion(tags=tags))) == []
+    (notice,) = answers_of(reader, bounds=IN_NO_TIME).find(TraceQuestion(tags=tags))
     (told,) = notice.spans
     assert told.service == "more"
-    assert told.operation.startswith("only the 200 objects that were active last have been looked into")
-    assert told.attributes[LEFT_SHOWN] == 200
+    assert told.operation.startswith("only the object that was active last has been looked into")
+    assert told.attributes[LEFT_SHOWN] == 1
 
 
-def _notices(spans: list[Span], **question: object) -> list[bool]:
+def _notices(spans: list[Span], bounds: Bounds | None = None, **question: object) -> list[bool]:
     """Of each trace that a search gives, whether it is no trace but says that not all was looked at."""
     asked = TraceQuestion(**question)  # type: ignore[arg-type]
-    return [trace.trace_id == NOTICE_ID for trace in answers_of(spans).find(asked)]
+    return [trace.trace_id == NOTICE_ID for trace in answers_of(spans, bounds=bounds).find(asked)]
 
 
 @pytest.mark.parametrize("service", ["tree", "stored", "tree full"])
 def test_only_a_search_that_has_not_looked_at_everything_says_so_and_last(service: str) -> None:
     made = {"kubeweft.change.type": "Added"}
-    assert _notices(_crowd(150), service=service, tags=made, limit=500).count(True) == 0
-    many = _crowd(300)
-    assert _notices(many, service=service, tags={"no.such": "thing"}) == [True]
-    given = _notices(many, service=service, tags=made, limit=190)
-    assert (given[-1], any(given[:-1])) == (service == "tree full", False)  # else as many as were asked for
+    crowd = _crowd(30)
+    assert _notices(crowd, service=service, tags=made, limit=500).count(True) == 0
+    assert _notices(crowd, IN_NO_TIME, service=service, tags={"no.such": "thing"}) == [True]
+    assert _notices(crowd, IN_NO_TIME, service=service, tags=made) == [False, True]
+    assert _notices(crowd, IN_NO_TIME, service=service, tags=made, limit=1) == [
+        False
+    ]  # all that was asked for
 
 
 def test_a_search_that_the_query_alone_decides_has_nothing_to_say() -> None:
@@ -450,7 +456,7 @@ def test_a_search_that_the_query_alone_decides_has_nothing_to_say() -> None:
 
 
 def test_what_was_not_looked_at_lies_before_the_notice_which_can_be_opened() -> None:
-    answers = answers_of(_crowd(300))
+    answers = answers_of(_crowd(300), bounds=IN_NO_TIME)
     asked = TraceQuestion(tags={"no.such": "thing"}, since=at("10:00:10"), until=ELEVEN)
     (summary,) = answers.summaries(asked)
     assert asked.since <= summary.start == summary.end <= asked.until

@@ -10,7 +10,6 @@ from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 
 from kubeweft.display.answering.contract import DisplayedSpan, TraceQuestion
 from kubeweft.display.serving.storage_v2.chunks import MOST_BYTES, MOST_SPANS, chunks_of, trace_chunks
-from kubeweft.display.serving.storage_v2.explaining import TRACE_ID, explanation
 from kubeweft.model import vocabulary as v
 from kubeweft.model.spans import AttributeValue, SpanLink
 from kubeweft.otlp.attributes import clean_text, clean_value
@@ -119,9 +118,3 @@ def test_traces_are_not_mixed() -> None:
     ids = [{span.trace_id for _, span in read(message)} for message in messages]
     assert all(len(one) == 1 for one in ids)
     assert [one for (one,) in ids] == [trace.trace_id for trace in traces]
-
-
-def test_an_explanation_is_one_failed_span_under_an_id_of_its_own() -> None:
-    ((_, span),) = read(explanation("narrow it", at=5))
-    assert (span.trace_id, span.name, span.status.code) == (TRACE_ID, "narrow it", 2)
-    assert answers_of(story()).open(TRACE_ID) is None

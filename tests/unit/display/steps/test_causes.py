@@ -7,24 +7,23 @@ import random
 import pytest
 
 from kubeweft.display.steps.causes import nest_causes
-from kubeweft.display.steps.deeds import hand_of
-from kubeweft.display.steps.explanations import (
+from kubeweft.display.steps.explaining.explanations import (
     ASKED,
-    BELOW,
     COLLECTION,
     FORMER,
     OWN,
     PARENT,
     SPACE,
 )
+from kubeweft.display.steps.explaining.hands import hand_of
 from kubeweft.display.steps.parameters import Duration
 from kubeweft.display.tree.made import SHOWN_BECAUSE, tag
-from kubeweft.display.tree.trees import Fact, fact_of, facts_of, nodes_of
-from kubeweft.model import vocabulary as v
+from kubeweft.display.tree.trees import fact_of, facts_of, nodes_of
 from kubeweft.model.observations import Observation
 from kubeweft.model.references import ObjectKey
 from memory_reader import story_of
 from span_builders import change, event, key, owner, related, request, to, uid, weave
+from told_causes import causes, name
 
 D, RS, POD, OTHER = (
     key("deployments", "web"),
@@ -52,30 +51,6 @@ SCALED: list[Observation] = [
     request(RS, "patch", "10:01:00.000", uid=uid(2), version="9", user=CONTROLLER, agent=MANAGER),
     change(RS, "Modified", "10:01:00", uid=uid(2), old="2", version="9", words=("spec.replicas 1 → 0",)),
 ]
-
-
-def causes(target: ObjectKey, *seen: Observation, within: Duration | None = None) -> dict[str, str]:
-    """``pod/verb`` → what it stands under, and why, for everything that has a cause."""
-    tree = story_of(target, weave(*seen))
-    nested = nest_causes(tree) if within is None else nest_causes(tree, within=within)
-    found: dict[str, str] = {}
-
-    def visit(fact: Fact) -> None:
-        for child in fact.children:
-            if why := tag(child.label, SHOWN_BECAUSE):
-                found[name(child)] = f"{name(fact)}: {why}"
-            visit(child)
-
-    for node in nodes_of(nested.root):
-        for fact in node.facts:
-            visit(fact)
-    return found
-
-
-def name(fact: Fact) -> str:
-    if fact.span.source == "change":
-        return f"{fact.span.key.name} v{fact.text(v.RESOURCE_VERSION)}"
-    return f"{fact.span.key.name} {fact.span.name}"
 
 
 def test_a_rollout_is_one_chain() -> None:
@@ -486,38 +461,6 @@ def test_a_program_that_wrote_the_parent_itself_follows_nobody() -> None:
     assert found == {}
 
 
-def test_a_status_follows_from_the_news_of_what_is_below() -> None:
-    """Bob deletes a Pod long after alice's rollout: what is counted then has nothing to do with her."""
-
-    def status(of: ObjectKey, clock: str, version: str, user: str, number: int) -> list[Observation]:
-        told = ("status.readyReplicas 1 → 0",)
-        return [
-            request(
-                of,
-                "update",
-                clock,
-                uid=uid(number),
-                version=version,
-                subresource="status",
-                user=user,
-                agent=MANAGER,
-            ),
-            change(of, "Modified", clock[:8], uid=uid(number), old="1", version=version, words=told),
-        ]
-
-    found = causes(
-        D,
-        *ROLLOUT,
-        request(POD, "delete", "10:40:00.100", uid=uid(3), version="10", user="bob"),
-        *status(RS, "10:40:00.200", "11", RS_CONTROLLER, 2),
-        *status(D, "10:40:00.300", "12", CONTROLLER, 1),
-        *status(D, "10:50:00.300", "13", CONTROLLER, 1),
-    )
-    assert found["web-1 update status"] == f"web-1-a delete: {BELOW}"
-    assert found["web update status"] == f"web-1 update status: {BELOW}"
-    assert sum(1 for name in found if name.startswith("web update")) == 1
-
-
 def test_a_pod_that_has_finished_dying_is_not_what_a_new_one_takes_the_place_of() -> None:
     new = key("pods", "web-1-new")
     going = ("+ metadata.deletionTimestamp = 2026-11-21T10:01:30Z",)
@@ -596,3 +539,21 @@ def test_a_hand_is_told_by_its_manager_and_by_what_only_it_does(
     )
     (fact,) = [fact_of(span) for span in weave(seen) if span.source == "change"]
     assert hand_of(fact) == hand
+
+
+def test_who_puts_back_what_a_collection_took_does_so_because_of_that() -> None:
+    found = causes(
+        D,
+        *ROLLOUT,
+        request(
+            key("replicasets", ""),
+            "deletecollection",
+            "10:02:05.100",
+            user=SPACE_CONTROLLER,
+            agent=MANAGER,
+            took=0.01,
+        ),
+        change(RS, "Deleted", "10:02:05.130", uid=uid(2), old="2", version="43", receipt=True),
+        request(RS, "create", "10:02:05.120", code=403, user=CONTROLLER, agent=MANAGER),
+    )
+    assert found["web-1 create"] == f"web-1 v43: {FORMER}"

@@ -10,7 +10,7 @@ from rich.console import Console
 from kubeweft.display.steps.clamping import clamp_clocks
 from kubeweft.display.steps.parameters import Duration
 from kubeweft.display.tree.made import SHOWN_MOVED, SHOWN_SKEW, tag
-from kubeweft.display.tree.trees import Fact, Tree
+from kubeweft.display.tree.trees import Fact, Tree, fact_of
 from kubeweft.display.writing.text import write_tree
 from kubeweft.model.observations import Observation
 from memory_reader import story_of
@@ -75,3 +75,26 @@ def test_in_a_conflict_storm_nothing_is_the_cause_of_another() -> None:
     storm = [request(IT, "update", f"10:00:0{n}.000", code=409, base="7") for n in (2, 1)]
     tree = story_of(IT, weave(*storm))
     assert clamp_clocks(tree) == tree
+
+
+def test_all_below_that_the_same_clock_told_moves_along() -> None:
+    east, hub = key("pods", "in-east", cluster="east"), key("pods", "in-hub", cluster="hub")
+    tree = story_of(IT, weave(CAUSE))
+    root = fact_of_request(request(east, "update", "10:00:05.100", took=0.05))
+    below = fact_of_request(request(east, "patch", "10:00:05.400"))
+    elsewhere = fact_of_request(request(hub, "patch", "10:00:05.350"))
+    (cause,) = tree.root.facts
+    chain = cause.holding((root.holding((below, elsewhere)),))
+    told = dataclasses.replace(tree, root=dataclasses.replace(tree.root, facts=(chain,)))
+    (moved,) = clamp_clocks(told).root.facts[0].children
+    assert (moved.start, tag(moved.label, SHOWN_SKEW)) == (at("10:00:05.300"), "200ms")
+    same, other = moved.children
+    assert (same.start, tag(same.label, SHOWN_MOVED)) == (at("10:00:05.600"), str(SECOND // 5))
+    assert tag(same.label, SHOWN_SKEW) == ""  # its cause says why
+    assert (other.start, tag(other.label, SHOWN_MOVED)) == (at("10:00:05.350"), "")
+    assert clamp_clocks(clamp_clocks(told)) == clamp_clocks(told)
+
+
+def fact_of_request(seen: Observation) -> Fact:
+    (fact,) = [fact_of(span) for span in weave(seen) if span.source == "request"]
+    return fact

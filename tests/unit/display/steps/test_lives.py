@@ -130,3 +130,15 @@ def test_a_life_that_ended_before_the_time_asked_for_is_no_line() -> None:
     write_tree(story_of(POD, recreated(), since=at("10:01:45.000")), Console(file=out, width=140))
     assert "life 2" in out.getvalue()
     assert "life 1" not in out.getvalue()
+
+
+def test_a_life_began_when_its_creation_was_asked_for_though_the_answer_has_no_uid() -> None:
+    spans = weave(
+        change(POD, "Added", "10:00:00", uid=uid(1), version="1"),
+        change(POD, "Deleted", "10:00:30", uid=uid(1), old="1", version="2"),
+        request(POD, "create", "10:00:30.990", code=201),
+        change(POD, "Added", "10:00:31", uid=uid(2), version="3"),
+    )
+    root = story_of(POD, spans).root
+    assert [life.created for life in root.lives] == [at("10:00:00"), at("10:00:30.990")]
+    assert [fact.life for fact in root.facts] == [0, 0, 1, 1]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from kubeweft.display.steps.grouping import group
+from kubeweft.display.tree.made import GROUP_FACTS, GROUP_WRITES
+from kubeweft.display.words.actors import Cast
 from kubeweft.display.words.headlines import headline
 from kubeweft.display.words.pens import pen_of
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Observation
 from memory_reader import story_of
-from span_builders import change, gap, key, request, uid, weave
+from span_builders import at, change, gap, key, request, uid, weave
 
 POD, ALL = key("pods", "web-0"), key("pods", "")
+GONE_LATER = change(POD, "Deleted", "10:00:05", uid=uid(1), old="7", version="8")
 GONE = change(POD, "Deleted", "10:00:05", uid=uid(1), old="6", version="7")
 
 
@@ -23,8 +27,8 @@ def sources(*observations: Observation) -> list[str]:
 def test_a_deletecollection_that_took_the_object_is_told() -> None:
     assert sources(GONE, request(ALL, "deletecollection", "10:00:05.300")) == [
         "created",
-        "deleted",
         "deletecollection",
+        "deleted",
     ]
 
 
@@ -59,7 +63,7 @@ SPACE = key("namespaces", "default")
 def test_of_several_that_emptied_a_collection_the_first_took_the_object() -> None:
     first = request(ALL, "deletecollection", "10:00:05.300")
     again = request(ALL, "deletecollection", "10:00:05.800")
-    assert sources(GONE, again, first) == ["created", "deleted", "deletecollection"]
+    assert sources(GONE, again, first) == ["created", "deletecollection", "deleted"]
 
 
 def test_who_deleted_the_namespace_is_told_where_that_took_the_object() -> None:
@@ -70,8 +74,8 @@ def test_who_deleted_the_namespace_is_told_where_that_took_the_object() -> None:
     assert [fact.span.name for fact in tree.root.facts] == [
         "created",
         "delete",
-        "deleted",
         "deletecollection",
+        "deleted",
     ]
     assert [life.uid for life in tree.root.lives] == [uid(1)], "the namespace is no other life of the Pod"
     assert (
@@ -93,7 +97,7 @@ def test_who_deleted_the_namespace_is_told_where_that_took_the_object() -> None:
 def test_a_namespace_that_is_no_reason_is_left_out(user: str, deleted: str, code: int) -> None:
     asked = request(SPACE, "delete", deleted, user="bob", uid=uid(9), code=code)
     emptied = request(ALL, "deletecollection", "10:00:05.300", user=user)
-    assert sources(GONE, emptied, asked) == ["created", "deleted", "deletecollection"]
+    assert sources(GONE, emptied, asked) == ["created", "deletecollection", "deleted"]
 
 
 def test_a_namespace_is_its_own_story() -> None:
@@ -101,3 +105,52 @@ def test_a_namespace_is_its_own_story() -> None:
     asked = request(SPACE, "delete", "09:59:30.000", user="bob", uid=uid(9))
     tree = story_of(SPACE, weave(made, asked))
     assert [fact.span.name for fact in tree.root.facts] == ["created", "delete"]
+
+
+def marked(version: str = "7") -> Observation:
+    words = (
+        "+ metadata.deletionGracePeriodSeconds = 0",
+        "+ metadata.deletionTimestamp = 2026-11-21T10:00:05Z",
+    )
+    patch: list[dict[str, object]] = [
+        {"op": "add", "path": "/metadata/deletionTimestamp", "value": "2026-11-21T10:00:05Z"}
+    ]
+    return change(POD, "Modified", "10:00:05", uid=uid(1), old="6", version=version, words=words, patch=patch)
+
+
+@pytest.mark.parametrize(("whole", "its"), [("10:00:05.300", False), ("10:00:05.450", True)])
+def test_who_deletes_what_is_going_with_its_collection_did_not_mark_it(whole: str, its: bool) -> None:
+    spans = weave(
+        change(POD, "Added", "09:59:00", uid=uid(1), version="6"),
+        request(ALL, "deletecollection", whole, user=BY_CONTROLLER, took=0.05),
+        marked(),
+        request(POD, "delete", "10:00:05.400", user="kwok", agent="kwok/v1", uid=uid(1), took=0.01),
+        change(POD, "Deleted", "10:00:05", uid=uid(1), old="7", version="8"),
+    )
+    (delete,) = [fact for fact in story_of(POD, spans).root.facts if fact.span.name == "delete"]
+    assert [child.text("kubeweft.change.type") for child in delete.children] == (
+        ["Modified", "Deleted"] if its else ["Deleted"]
+    )
+
+
+def test_what_went_with_a_collection_was_not_before_that_and_is_its_callers_doing() -> None:
+    emptied = request(ALL, "deletecollection", "10:00:05.300", user=BY_CONTROLLER, agent="manager/v1")
+    spans = weave(change(POD, "Added", "09:59:00", uid=uid(1), version="6"), emptied, marked(), GONE_LATER)
+    tree = story_of(POD, spans)
+    ends = [fact for fact in tree.root.facts if fact.span.source == "change"][1:]
+    assert [fact.start for fact in ends] == [at("10:00:05.300")] * 2
+    assert tree.root.lives[0].deleted == at("10:00:05.300")
+    cast = Cast.of_tree(tree)
+    assert {cast.actor_of(fact).user for fact in ends} == {BY_CONTROLLER}
+    grouped = group(tree, by=["actor"])
+    (his,) = [fact for fact in grouped.root.facts if fact.text("user.name") == BY_CONTROLLER]
+    assert (his.number(GROUP_FACTS), his.number(GROUP_WRITES)) == (3, 1)
+
+
+def test_what_was_heard_of_after_the_collection_had_been_emptied_went_while_it_was() -> None:
+    emptied = request(ALL, "deletecollection", "10:00:05.300", user=BY_CONTROLLER, took=0.05)
+    gone = change(POD, "Deleted", "10:00:05.900", uid=uid(1), old="6", version="8", receipt=True)
+    tree = story_of(POD, weave(change(POD, "Added", "09:59:00", uid=uid(1), version="6"), emptied, gone))
+    end = tree.root.facts[-1]
+    assert end.start == at("10:00:05.350")
+    assert headline(end, tree.root, pen_of(tree)) == "deleted"

@@ -64,6 +64,16 @@ def test_an_empty_file_adds_nothing() -> None:
         assert list(views_with([("team.yaml", text)]).views) == list(builtin_views().views)
 
 
+def test_what_a_file_merges_in_may_be_said_anew() -> None:
+    text = """
+    views:
+      - &first {name: first, number: 9, steps: [flatten]}
+      - {<<: *first, name: second, number: 10}
+    """
+    views = views_with([("team.yaml", text)]).views
+    assert len(views["second"].steps) == len(views["first"].steps) == 1
+
+
 def test_parameters_come_as_what_the_step_takes() -> None:
     seen: list[object] = []
 
@@ -84,6 +94,11 @@ def test_parameters_come_as_what_the_step_takes() -> None:
         ("views: [", "team.yaml is no valid YAML"),
         ("views: 2026-13-01", "team.yaml is no valid YAML"),
         ("a: !!python/object:os.system {}", "team.yaml is no valid YAML"),
+        ("views: []\nviews: []", "'views' stands twice in the same place: keep one"),
+        (
+            "views: [{name: mine, number: 9, steps: [flatten], steps: []}]",
+            "'steps' stands twice in the same place: keep one",
+        ),
         ("- tree", "team.yaml: Expected `object`, got `array`"),
         ("0", "team.yaml: Expected `object`, got `int`"),
         ("view: []", "team.yaml: Object contains unknown field `view`"),
@@ -147,6 +162,15 @@ def test_what_is_no_file_of_views_is_refused(text: str, told: str) -> None:
             "group: {by: [actor], size: 3}",
             "step group: it has no parameter 'size': it takes by, smallest, apart, links",
         ),
+        ("group: {by: []}", "step group: parameter 'by': it is empty: say something, or leave it out"),
+        ("group: {by: [actor], by: [life]}", "is no valid YAML: line 5, column 26: 'by' stands twice"),
+        (
+            "group: {by: [actor], smallest: -5}",
+            "step group: parameter 'smallest': it is -5, but cannot be less than 0",
+        ),
+        ("hide-sources: {sources: []}", "step hide-sources: parameter 'sources': it is empty"),
+        ("cluster-names: {names: {}}", "step cluster-names: parameter 'names': it is empty"),
+        ("rename: {service: ''}", "step rename: parameter 'service': it is empty"),
         ("split-lives: {now: true}", "step split-lives: it has no parameter 'now': it takes none"),
         ("flatten: {linked: 'yes'}", "step flatten: parameter 'linked': Expected `bool`, got `str`"),
         (

@@ -17,7 +17,7 @@ from kubeweft.model import vocabulary as v
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.spans import Attributes, Source, Span
 from memory_reader import story_of
-from span_builders import event, gap, key, related, request, to, weave
+from span_builders import change, event, gap, key, related, request, to, uid, weave
 
 IT, OTHER, NODE = key("configmaps", "it"), key("pods", "web-0"), key("nodes", "n1")
 
@@ -123,3 +123,12 @@ def test_nothing_drives_a_terminal_and_ascii_stays_ascii() -> None:
     nasty = fact("foreign", "a\x1b[2Jb\n→", **{v.SERVICE_NAME: "s"})
     assert headline(nasty, node(), Pen(), under=nasty) == "s: a\\x1b[2Jb → 1ms"
     assert headline(nasty, node(), Pen(ascii_only=True), under=nasty).isascii()
+
+
+def test_conditions_that_only_changed_places_are_told_where_nothing_else_is() -> None:
+    places = "status.conditions[Ready] moved 1 → 0"
+    several = change(IT, "Modified", "10:00:00", uid=uid(1), old="1", version="2", words=("a 1 → 2", places))
+    alone = change(IT, "Modified", "10:00:01", uid=uid(1), old="2", version="3", words=(places,))
+    tree = story_of(IT, weave(several, alone))
+    told = [word_fact(fact, tree.root, pen_of(tree)).details for fact in tree.root.facts]
+    assert [[line.plain for line in lines] for lines in told] == [["a 1 → 2"], [places]]

@@ -10,6 +10,7 @@ from kubeweft.display.extensions import joining
 from kubeweft.display.reading.left_out import HINTS
 from kubeweft.display.tree.trees import Truncation
 from kubeweft.display.words.left_out_wording import LINKED, OWNED, hint_in_viewers, plural, words_of
+from span_builders import key
 
 
 def cut(what: str, more: int, **of: Any) -> Truncation:
@@ -34,6 +35,7 @@ def cut(what: str, more: int, **of: Any) -> Truncation:
         (cut("depth", 2, kinds=(("Pod", 2),)), "2 more Pods further down, under"),
         (cut("windows", 1), "1 more older window of"),
         (cut("windows", 2), "2 more older windows of"),
+        (cut("around", 9), "9 more older windows of gaps and deleted collections around"),
         (cut("linked", 1), "1 more object linked with"),
         (cut("facts", 4), "4 more facts of"),
         (cut("linked_facts", 4), "4 more facts of objects linked with"),
@@ -71,3 +73,8 @@ def test_what_others_say_is_told_to_viewers_as_it_is() -> None:
 def test_kinds_for_so_many(kind: str, many: str) -> None:
     assert plural(kind, 1) == kind
     assert plural(kind, 2) == many
+
+
+def test_an_object_in_no_namespace_is_named_without_one() -> None:
+    cut = Truncation(what="facts", of=str(key("nodes", "n1")), shown=12, more=2, hint="")
+    assert words_of(cut) == "2 more facts of nodes/n1"

@@ -340,7 +340,7 @@ def test_linked_objects_are_on_the_axis_of_time() -> None:
     (warning,) = [line for line in plain.splitlines() if "NodeNotReady" in line]
     assert warning.rstrip().endswith("●")
     assert len(warning.rstrip()) == 150, "the last of everything shown"
-    assert [line for line in plain.splitlines() if line.rstrip().endswith("10:00:09")]
+    assert [line for line in plain.splitlines() if line.rstrip().endswith("10:00:09.000")]
 
 
 def test_spans_of_other_tracing_systems_are_named() -> None:
@@ -380,9 +380,9 @@ def test_limits_of_linked_objects_are_shown() -> None:
         limits=Limits(linked=2, linked_facts=1, linked_read=4),
     )
     assert [line.split(":")[0] for line in piped(tree).splitlines()[-3:]] == [
-        "! 2 more Nodes linked with configmaps/default/it not looked into (limit",
-        "! 2 more objects linked with configmaps/default/it not shown (limit",
-        "! 4 more facts of objects linked with configmaps/default/it not shown (limit",
+        "! 2 more Nodes linked with configmaps/default/it not looked into (4 looked into)",
+        "! 2 more objects linked with configmaps/default/it not shown (2 shown)",
+        "! 4 more facts of objects linked with configmaps/default/it not shown (1 of each shown)",
     ]
 
 
@@ -394,7 +394,7 @@ def test_limits_are_shown() -> None:
     ]
     tree = read_story(MemoryReader(weave(*pods)), rs, limits=Limits(objects=4))
     assert piped(tree).splitlines()[-1] == (
-        "! 4 more Pods owned by replicasets.apps/default/rs not shown (limit: 3 shown):"
+        "! 4 more Pods owned by replicasets.apps/default/rs not shown (3 shown):"
         " narrow the time with --since and --until, or show one of its objects"
     )
 
@@ -404,13 +404,31 @@ def test_an_empty_time_says_so() -> None:
     assert "nothing happened to it in this time" in piped(story_of(IT, spans, since=at("10:20:00")))
 
 
+def test_what_concerned_a_whole_type_has_a_name_all_the_same() -> None:
+    every = IT._replace(name="")
+    reader = MemoryReader(weave(request(every, "deletecollection", "10:00:00.000")))
+    file = io.StringIO()
+    write_found(search(reader, query_of(Kinds())), Console(file=file))
+    assert file.getvalue().splitlines()[1].split()[3] == "(all)"
+
+
 def test_found_objects_are_columns_that_are_never_cut() -> None:
     long = key("pods", "a-name-that-is-longer-than-a-terminal-" * 4)
     reader = MemoryReader(weave(request(IT, "patch", "10:00:00.000"), request(long, "patch", "10:00:01.000")))
     file = io.StringIO()
     write_found(search(reader, query_of(Kinds(), limit=1)), Console(file=file))
     head, first, more = file.getvalue().splitlines()
-    assert head.split() == ["CLUSTER", "KIND", "NAMESPACE", "NAME", "FIRST", "LAST", "WINDOWS"]
+    assert head.split() == [
+        "CLUSTER",
+        "KIND",
+        "NAMESPACE",
+        "NAME",
+        "FIRST",
+        "(UTC)",
+        "LAST",
+        "(UTC)",
+        "WINDOWS",
+    ]
     assert first.split() == ["demo", "pods", "default", long.name, *["2026-11-21", "10:00:01"] * 2, "1"]
     assert more == "there are more: narrow the search, or raise --limit"
 

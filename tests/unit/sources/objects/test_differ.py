@@ -326,7 +326,7 @@ def test_changed_rules_also_hide_the_value_before() -> None:
     differ = differ_of(WIDGETS)
     absorb(differ, "ADDED", with_token(5, CANARY))
     differ.rules = rules_of(HIDING)
-    ((uid, body, _),) = differ.revise()
+    ((uid, body, _, _),) = differ.revise()
     assert (uid, CANARY in body.decode()) == (UID, False)
     changes = absorb(differ, "MODIFIED", with_token(6, CANARY + "-new"))
     assert CANARY not in texts(differ, changes)

@@ -13,7 +13,7 @@ from kubeweft.kube.receiving import Missed, ResumePoint, WatchLine
 from kubeweft.model.observations import Change, Gap, Known, Observation
 from kubeweft.model.plan import Plan, Redaction, Scope, ValuePattern
 from kubeweft.model.references import ResourceType
-from kubeweft.sources.objects import progress
+from kubeweft.sources.objects import absorbing, progress
 from kubeweft.sources.objects.progress import CHECKPOINT_EVERY
 from kubeweft.sources.objects.receiving import ObjectReceiver
 from kubeweft.store.interfaces import Checkpoint, Resume, StoredVersion
@@ -475,6 +475,45 @@ async def test_rules_that_changed_while_nobody_watched_hold_from_the_start() -> 
     await second.receiver.resume_point()
     await second.changed(("MODIFIED", watched(10, spec={"text": "gone"})), version="10")
     assert CANARY not in str(disk.observations)
+
+
+@pytest.mark.parametrize("as_new_run", [False, True])
+async def test_an_object_too_deep_for_new_rules_keeps_its_metadata_and_holds_up_no_other(
+    as_new_run: bool,
+) -> None:
+    disk = Disk()
+    run = Run(disk)
+    deep = nested(watched(5, spec={"text": CANARY}), 300)
+    await run.whole_list(deep, other(6, spec={"text": CANARY}), version="9")
+    disk.forget()
+    skipped = _skipped()
+    if as_new_run:
+        run = Run(disk, plan=HIDING)
+        assert (await run.receiver.resume_point()).version == "9"
+    else:
+        run.receiver.use(rules_of(HIDING))
+    await run.receiver.flush()
+    assert run.receiver.is_up_to_date
+    assert _skipped() == skipped + 1
+    assert disk.resume is not None
+    assert len(disk.resume.versions) == 2
+    assert all(CANARY not in readable(version, disk).decode() for version in disk.resume.versions)
+    assert all(CANARY.encode() not in body for _, body in run.receiver.remembered())
+
+    await run.changed(
+        ("MODIFIED", nested(watched(10, spec={"text": CANARY}), 300)),
+        ("MODIFIED", other(11, spec={"text": "else"})),
+        version="11",
+    )
+    assert disk.told()[:1] == [("Modified", "6", "11")]
+    await run.changed(("DELETED", watched(12, spec={"text": CANARY})), version="12")
+    assert disk.told()[-1] == ("Deleted", "5", "12")
+    assert "spec" not in disk.changes[-1].patch  # it was there before, it could not be looked into
+    assert CANARY not in str(disk.observations)
+
+
+def _skipped() -> float:
+    return float(absorbing.BAD_OBJECTS.labels(resource=str(DEPLOYMENTS))._value.get())
 
 
 async def test_what_no_policy_selects_is_remembered_but_not_told() -> None:

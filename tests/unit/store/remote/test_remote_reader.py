@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -101,6 +101,28 @@ def test_not_more_is_remembered_than_fits() -> None:
     traces.close()
 
 
+class Strangers(MemorySource):
+    """Has every trace, with nothing of ours in it."""
+
+    def get(
+        self, trace_ids: Sequence[bytes], *, since: int | None, until: int | None
+    ) -> dict[bytes, list[Span]]:
+        super().get(trace_ids, since=since, until=until)
+        return {one: [] for one in trace_ids}
+
+
+def test_traces_in_which_nothing_is_ours_are_not_remembered_without_end() -> None:
+    strangers = [bytes([number]) * 16 for number in range(1, 20)]
+    source = Strangers()
+    traces = Traces(source, RemoteOptions(fresh=60), most_remembered=5)
+    traces.read(strangers)
+    traces.read(strangers[-3:])
+    assert len(source.fetched) == 19, "the last were not remembered"
+    traces.read(strangers[:3])
+    assert len(source.fetched) == 22, "all were remembered"
+    traces.close()
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_a_story_can_be_read_by_several_threads_at_once(order: int) -> None:
     keys = [key_of(f"o{number}") for number in range(12)]
@@ -180,6 +202,27 @@ def test_a_search_ends_when_nothing_older_can_be_among_the_first() -> None:
         found = remote.find_objects(ObjectQuery(cluster="prod", limit=5))
     assert [one.key for one in found] == keys[:-7:-1]
     assert source.calls["find"] < 20, "it went through all there is"
+
+
+class Looked(str):
+    """A text that counts in how many windows it was looked for."""
+
+    __slots__ = ()
+    times = 0
+
+    def casefold(self) -> str:
+        Looked.times += 1
+        return super().casefold()
+
+
+def test_a_long_search_looks_into_each_window_a_few_times_only() -> None:
+    keys = [key_of(f"o{number:03}") for number in range(300)]
+    source = MemorySource(span for number, key in enumerate(keys) for span in windows(key, [number]))
+    Looked.times = 0
+    with reader(source, depth=10) as remote:
+        found = remote.find_objects(ObjectQuery(cluster="prod", text=Looked("o"), limit=290))
+    assert len(found) == 291
+    assert Looked.times <= 3 * 300
 
 
 def test_where_too_many_begin_at_one_moment_the_store_chooses_and_otherwise_it_is_said() -> None:

@@ -23,8 +23,8 @@ from kubeweft.display.serving.http.openapi import describe
 from kubeweft.display.serving.http.redirecting import TRACE_ID, redirect_route, wants_json
 from kubeweft.display.serving.http.schemas import reference
 from kubeweft.display.serving.http.v3_dialect import v3_routes
-from kubeweft.display.serving.http.working import WorkLimits, Workshop
 from kubeweft.display.serving.http.writing import send_json
+from kubeweft.display.serving.working import Workshop
 from kubeweft.model.errors import UserError
 from kubeweft.runtime import clock
 
@@ -57,19 +57,20 @@ def build_application(
     trace_page: str = "",
     allow_hosts: Collection[str] | None = (),
     allow_origins: Sequence[str] = (),
-    limits: WorkLimits | None = None,
+    workshop: Workshop | None = None,
     now: Callable[[], int] = clock.now,
 ) -> web.Application:
     """The query API, and a UI if there is one; raises ``UserError`` where the settings are wrong.
 
     ``base_path`` stands before every path. ``trace_page`` is where a trace is shown, with ``{trace_id}`` in it; here
-    unless told. ``allow_hosts`` are names of this server beside its addresses and localhost (None: any, which is right
+    unless told. ``workshop`` is that of the process; one that is made here is closed with the application. ``allow_hosts`` are names of this server beside its addresses and localhost (None: any, which is right
     where it does not listen on the loopback alone), ``allow_origins`` pages of other servers that may read answers.
     """
     _check(base_path, trace_page)
     _check_names(allow_hosts or (), allow_origins)
     guard = Guard(hosts=allow_hosts, origins=tuple([origin.lower() for origin in allow_origins]))
-    workshop = Workshop(limits or WorkLimits())
+    is_own = workshop is None
+    workshop = workshop or Workshop()
     routes = (
         *old_routes(workshop, now),
         *v3_routes(workshop, now),
@@ -79,7 +80,8 @@ def build_application(
     application = web.Application(middlewares=[_middleware(guard)], client_max_size=_LARGEST_BODY)
     application[ROUTES] = routes
     application.on_response_prepare.append(guard.finish_headers)
-    application.cleanup_ctx.append(_closing(workshop))
+    if is_own:
+        application.cleanup_ctx.append(_closing(workshop))
     for route in routes:
         application.router.add_get(base_path + route.path, _handler(route, answers), name=route.name)
     if base_path:

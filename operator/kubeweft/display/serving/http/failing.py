@@ -9,8 +9,8 @@ from typing import Any, Literal
 import orjson
 from aiohttp import web
 
-from kubeweft.display.serving.stopping import Stopped
 from kubeweft.model.errors import BadInput, KubeweftError, NotNow, UserError
+from kubeweft.runtime.stopping import Stopped
 
 Dialect = Literal["old", "v3", "plain"]
 """``old``: Jaeger's structured errors; ``v3``: those of the gRPC gateway; ``plain``: a line of text, or JSON if asked."""
@@ -30,10 +30,6 @@ class Refused(KubeweftError):
 
 class NotFound(KubeweftError):
     """There is nothing under this name; the message says where to look instead."""
-
-
-class TooSlow(KubeweftError):
-    """An answer was not ready within its limit."""
 
 
 def error_response(error: Exception, dialect: Dialect, *, wants_json: bool = False) -> web.Response:
@@ -62,7 +58,6 @@ def status_of(error: Exception) -> int:
         (UserError, 400),
         (NotFound, 404),
         (NotNow, 503),
-        (TooSlow, 504),
         (Stopped, 504),
     ):
         if isinstance(error, kind):

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from kubeweft.display.answering.contract import TAGS
+from kubeweft.display.serving.answers import MOST_TRACES
 from kubeweft.display.serving.http import reading
 from kubeweft.display.serving.http.describing import Parameter
 
 HOURS: Final = 3_600_000_000_000
 DEFAULT_LOOKBACK: Final = 48 * HOURS  # Jaeger's own, for clients that send no times
 DEFAULT_TRACES: Final = 100
-MOST_TRACES: Final = 1000
 
 EPOCH = {"type": "integer", "format": "int64"}
 MOMENT = {"type": "string", "format": "date-time"}
@@ -20,7 +20,8 @@ DURATION = {"type": "string", "examples": ["1.2s", "100ms", "1h30m"]}
 TRUTH = {"type": "boolean"}
 TRACE_ID = {"type": "string", "pattern": "^[0-9a-fA-F]{1,32}$"}
 TAGS_OBJECT = {"type": "string", "contentMediaType": "application/json"}
-NUMBER_OF_TRACES = {"type": "integer", "minimum": 1, "maximum": MOST_TRACES, "default": DEFAULT_TRACES}
+NUMBER_OF_TRACES = {"type": "integer", "minimum": 1, "default": DEFAULT_TRACES}
+HOW_MANY: Final = f"How many traces at most; beyond {MOST_TRACES} the last one says that there may be more."
 
 SELECTING = (
     f"{', '.join(TAGS)} select objects; any other name is an attribute that a span of the tree has to have"
@@ -37,8 +38,8 @@ TRACE_ID_IN_PATH = Parameter(
 
 
 def limited(traces: int | None) -> int:
-    """How many traces a search gives: what was asked for, within reason."""
-    return DEFAULT_TRACES if traces is None or traces <= 0 else min(traces, MOST_TRACES)
+    """How many traces a search is asked for."""
+    return DEFAULT_TRACES if traces is None or traces <= 0 else traces
 
 
 def range_of(values: Mapping[str, int | None], since: str, until: str, *, now: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from kubeweft.display.answering.contract import Answers, TraceQuestion
+from kubeweft.display.serving.finding import find_in_time
 from kubeweft.display.serving.http import naming, reading
 from kubeweft.display.serving.http.describing import Answer, Asked, Parameter, Route
 from kubeweft.display.serving.http.failing import NotFound, old_error
@@ -19,21 +20,14 @@ from kubeweft.display.serving.http.jaeger_json import trace_pieces
 from kubeweft.display.serving.http.old_parameters import PRETTY, RAW, SEARCH, SERVICE, SINCE, UNTIL
 from kubeweft.display.serving.http.pieces import dump
 from kubeweft.display.serving.http.schemas import reference
-from kubeweft.display.serving.http.working import Workshop
 from kubeweft.display.serving.http.writing import send_json, send_stream
+from kubeweft.display.serving.working import Workshop
 from kubeweft.display.tree.trees import FOREVER
 from kubeweft.model.errors import BadInput
 
 NOT_FOUND = "trace not found"  # Jaeger's words
 MOST_IDS = 20  # traces opened by one request
-ERRORS = (
-    Answer(status=400, means="A parameter cannot be read.", schema=reference("StructuredError")),
-    Answer(status=500, means="The server failed; its log says why.", schema=reference("StructuredError")),
-    Answer(
-        status=503, means="Too many questions at a time; come again.", schema=reference("StructuredError")
-    ),
-    Answer(status=504, means="It took too long: ask for less.", schema=reference("StructuredError")),
-)
+UNREADABLE = Answer(status=400, means="A parameter cannot be read.", schema=reference("StructuredError"))
 
 
 def old_routes(workshop: Workshop, now: Callable[[], int]) -> tuple[Route, ...]:
@@ -52,7 +46,7 @@ def _name_routes(old: _OldDialect) -> tuple[Route, ...]:
             name="oldServices",
             title="All views, alone and with each selection",
             handler=old.services,
-            answers=(Answer(status=200, means="Their names.", schema=reference("Names")), *ERRORS),
+            answers=(Answer(status=200, means="Their names.", schema=reference("Names")), UNREADABLE),
         ),
         _route(
             path="/api/operations",
@@ -63,7 +57,7 @@ def _name_routes(old: _OldDialect) -> tuple[Route, ...]:
                 SERVICE,
                 Parameter(name="spanKind", means="Taken and without effect: all spans are internal."),
             ),
-            answers=(Answer(status=200, means="The clusters.", schema=reference("Operations")), *ERRORS),
+            answers=(Answer(status=200, means="The clusters.", schema=reference("Operations")), UNREADABLE),
         ),
         _route(
             path="/api/services/{service}/operations",
@@ -73,7 +67,7 @@ def _name_routes(old: _OldDialect) -> tuple[Route, ...]:
             parameters=(
                 Parameter(name="service", means="A view and selection.", place="path", required=True),
             ),
-            answers=(Answer(status=200, means="Their names.", schema=reference("Names")), *ERRORS),
+            answers=(Answer(status=200, means="Their names.", schema=reference("Names")), UNREADABLE),
         ),
         _route(
             path="/api/dependencies",
@@ -95,7 +89,7 @@ def _name_routes(old: _OldDialect) -> tuple[Route, ...]:
                     schema=naming.EPOCH,
                 ),
             ),
-            answers=(Answer(status=200, means="The links.", schema=reference("Dependencies")), *ERRORS),
+            answers=(Answer(status=200, means="The links.", schema=reference("Dependencies")), UNREADABLE),
         ),
     )
 
@@ -111,7 +105,7 @@ def _trace_routes(old: _OldDialect) -> tuple[Route, ...]:
             parameters=SEARCH,
             answers=(
                 Answer(status=200, means="The traces; none is no error.", schema=reference("Traces")),
-                *ERRORS,
+                UNREADABLE,
             ),
         ),
         _route(
@@ -125,7 +119,7 @@ def _trace_routes(old: _OldDialect) -> tuple[Route, ...]:
                 Answer(
                     status=404, means="There is no trace of this ID.", schema=reference("StructuredError")
                 ),
-                *ERRORS,
+                UNREADABLE,
             ),
         ),
     )
@@ -152,13 +146,17 @@ class _OldDialect:
         if asked["traceID"]:
             if len(set(asked["traceID"])) > MOST_IDS:
                 raise BadInput(f"too many 'traceID': ask for at most {MOST_IDS} traces at once")
-            return await self._stream(asked, functools.partial(_opened, answers, asked))
+            opening = self._workshop.opening(functools.partial(_opened, answers, asked), several=True)
+            return await send_stream(asked.request, self._workshop.limits, opening)
         question = self._question(asked)
-        pretty = bool(asked["prettyPrint"])
-        return await self._stream(asked, functools.partial(_found, answers, question, pretty=pretty))
+        searching = self._workshop.searching(
+            functools.partial(_found, answers, question, pretty=bool(asked["prettyPrint"]))
+        )
+        return await send_stream(asked.request, self._workshop.limits, searching)
 
     async def trace(self, asked: Asked) -> web.StreamResponse:
-        return await self._stream(asked, functools.partial(_one, asked.answers, asked))
+        opening = self._workshop.opening(functools.partial(_one, asked.answers, asked))
+        return await send_stream(asked.request, self._workshop.limits, opening)
 
     async def dependencies(self, asked: Asked) -> web.StreamResponse:
         end = self._now() if asked["endTs"] is None else asked["endTs"]
@@ -171,9 +169,6 @@ class _OldDialect:
     async def _clusters(self, asked: Asked) -> list[str]:
         answers = asked.answers
         return await self._workshop.call(functools.partial(answers.operations, asked["service"]))
-
-    async def _stream(self, asked: Asked, begin: Callable[[], Iterator[bytes]]) -> web.StreamResponse:
-        return await send_stream(asked.request, self._workshop, begin)
 
     def _question(self, asked: Asked) -> TraceQuestion:
         since, until = naming.range_of(asked.values, "start", "end", now=self._now())
@@ -199,11 +194,12 @@ def _listing(asked: Asked, data: list[Any]) -> web.Response:
 
 def _found(answers: Answers, question: TraceQuestion, *, pretty: bool) -> Iterator[bytes]:
     before = b'{"data":['
-    for trace in answers.find(question):
+    for trace in find_in_time(answers, question):
         for piece in trace_pieces(trace, pretty=pretty):
             yield before + piece
             before = b""
         before = b","
+        del trace  # before the next is made: one tree in memory
     yield (before if before != b"," else b"") + _END % b"null"
 
 
@@ -219,6 +215,7 @@ def _opened(answers: Answers, asked: Asked) -> Iterator[bytes]:
             yield before + piece
             before = b""
         before = b","
+        del trace
     yield (before if before != b"," else b"") + _END % dump(errors or None)
 
 

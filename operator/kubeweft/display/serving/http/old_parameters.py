@@ -48,7 +48,7 @@ SEARCH = (
     ),
     Parameter(
         name="limit",
-        means="How many traces at most.",
+        means=naming.HOW_MANY,
         read=reading.whole_number,
         schema=naming.NUMBER_OF_TRACES,
     ),

@@ -34,17 +34,25 @@ def describe(routes: Iterable[Route], *, version: str, base_path: str = "") -> d
     }
 
 
-def refusals(dialect: Dialect) -> tuple[Answer, ...]:
-    """How every guarded route answers those who may not ask."""
+def refusals(dialect: Dialect, *, guarded: bool) -> tuple[Answer, ...]:
+    """How every route answers where it does not do what it is for."""
+    means = {403: "The request names another host than this one."}
+    if guarded:
+        means = {
+            401: "Nobody knows who asks.",
+            403: "Whoever asks may not, or names another host than this one.",
+            500: "The server failed; its log says why.",
+            503: "Too many questions at a time, or the store is busy: come again (`Retry-After`).",
+            504: "It took too long: ask for less.",
+        }
     shape = {"old": "StructuredError", "v3": "GatewayError", "plain": "PlainError"}[dialect]
-    return (
-        Answer(status=401, means="Nobody knows who asks.", schema=reference(shape)),
-        Answer(status=403, means="Whoever asks may not.", schema=reference(shape)),
+    return tuple(
+        [Answer(status=status, means=text, schema=reference(shape)) for status, text in means.items()]
     )
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    answers = (*route.answers, *(refusals(route.dialect) if route.guarded else ()))
+    answers = (*route.answers, *refusals(route.dialect, guarded=route.guarded))
     described: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.title,

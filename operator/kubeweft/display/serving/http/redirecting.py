@@ -11,8 +11,8 @@ from kubeweft.display.serving.http import reading
 from kubeweft.display.serving.http.describing import Answer, Asked, Parameter, Route
 from kubeweft.display.serving.http.failing import NotFound
 from kubeweft.display.serving.http.schemas import reference
-from kubeweft.display.serving.http.working import Workshop
 from kubeweft.display.serving.http.writing import send_json
+from kubeweft.display.serving.working import Workshop
 from kubeweft.display.tree.trees import FOREVER
 from kubeweft.display.words import times
 from kubeweft.model.errors import BadInput, UserError
@@ -59,11 +59,6 @@ def redirect_route(workshop: Workshop, now: Callable[[], int], *, trace_page: st
                 means="No object fits, or more than one; the text says which there are.",
                 schema=reference("PlainError"),
             ),
-            Answer(status=500, means="The server failed; its log says why.", schema=reference("PlainError")),
-            Answer(
-                status=503, means="Too many questions at a time; come again.", schema=reference("PlainError")
-            ),
-            Answer(status=504, means="It took too long.", schema=reference("PlainError")),
         ),
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from kubeweft.display.answering.contract import Answers, TraceQuestion
+from kubeweft.display.serving.finding import find_in_time, summarise_in_time
 from kubeweft.display.serving.http import naming, reading
 from kubeweft.display.serving.http.describing import Answer, Asked, Parameter, Route
 from kubeweft.display.serving.http.failing import NotFound
@@ -19,19 +20,14 @@ from kubeweft.display.serving.http.otlp_json import resource_pieces, summary_jso
 from kubeweft.display.serving.http.pieces import dump
 from kubeweft.display.serving.http.schemas import reference
 from kubeweft.display.serving.http.v3_parameters import RANGE, SEARCH, TRACE
-from kubeweft.display.serving.http.working import Workshop
 from kubeweft.display.serving.http.writing import send_json, send_stream
+from kubeweft.display.serving.working import Workshop
 from kubeweft.display.tree.trees import FOREVER
 from kubeweft.model.errors import BadInput
 
 NOT_FOUND = "No traces found"  # Jaeger's words
 ERROR = reference("GatewayError")
-ERRORS = (
-    Answer(status=400, means="A parameter cannot be read.", schema=ERROR),
-    Answer(status=500, means="The server failed; its log says why.", schema=ERROR),
-    Answer(status=503, means="Too many questions at a time; come again.", schema=ERROR),
-    Answer(status=504, means="It took too long: ask for less.", schema=ERROR),
-)
+UNREADABLE = Answer(status=400, means="A parameter cannot be read.", schema=ERROR)
 NONE = Answer(status=404, means="There is none.", schema=ERROR)
 TRACES = Answer(status=200, means="OTLP, streamed.", schema=reference("TracesData"))
 SUMMARIES = 50  # in one piece
@@ -53,7 +49,7 @@ def _name_routes(v3: _V3Dialect) -> tuple[Route, ...]:
             name="services",
             title="All views, alone and with each selection",
             handler=v3.services,
-            answers=(Answer(status=200, means="Their names.", schema=reference("V3Services")), *ERRORS),
+            answers=(Answer(status=200, means="Their names.", schema=reference("V3Services")), UNREADABLE),
         ),
         _route(
             path="/api/v3/operations",
@@ -64,14 +60,14 @@ def _name_routes(v3: _V3Dialect) -> tuple[Route, ...]:
                 Parameter(name="service", means="A view and selection."),
                 Parameter(name="spanKind", means="Taken and without effect.", aliases=("span_kind",)),
             ),
-            answers=(Answer(status=200, means="The clusters.", schema=reference("V3Operations")), *ERRORS),
+            answers=(Answer(status=200, means="The clusters.", schema=reference("V3Operations")), UNREADABLE),
         ),
         _route(
             path="/api/v3/capabilities",
             name="capabilities",
             title="What a search may ask",
             handler=v3.capabilities,
-            answers=(Answer(status=200, means="It.", schema=reference("Capabilities")), *ERRORS),
+            answers=(Answer(status=200, means="It.", schema=reference("Capabilities")), UNREADABLE),
         ),
         _route(
             path="/api/v3/dependencies",
@@ -79,7 +75,7 @@ def _name_routes(v3: _V3Dialect) -> tuple[Route, ...]:
             title="Which types of objects are linked with which",
             handler=v3.dependencies,
             parameters=RANGE,
-            answers=(Answer(status=200, means="The links.", schema=reference("V3Dependencies")), *ERRORS),
+            answers=(Answer(status=200, means="The links.", schema=reference("V3Dependencies")), UNREADABLE),
         ),
     )
 
@@ -92,7 +88,7 @@ def _trace_routes(v3: _V3Dialect) -> tuple[Route, ...]:
             title="Search for objects: whole traces",
             handler=v3.traces,
             parameters=SEARCH,
-            answers=(TRACES, NONE, *ERRORS),
+            answers=(TRACES, NONE, UNREADABLE),
         ),
         _route(
             path="/api/v3/trace-summaries",
@@ -102,7 +98,7 @@ def _trace_routes(v3: _V3Dialect) -> tuple[Route, ...]:
             parameters=SEARCH,
             answers=(
                 Answer(status=200, means="The summaries, latest first.", schema=reference("Summaries")),
-                *ERRORS,
+                UNREADABLE,
             ),
         ),
         _route(
@@ -111,7 +107,7 @@ def _trace_routes(v3: _V3Dialect) -> tuple[Route, ...]:
             title="One trace",
             handler=v3.trace,
             parameters=TRACE,
-            answers=(TRACES, NONE, *ERRORS),
+            answers=(TRACES, NONE, UNREADABLE),
         ),
     )
 
@@ -132,14 +128,15 @@ class _V3Dialect:
 
     async def traces(self, asked: Asked) -> web.StreamResponse:
         answers, question = asked.answers, self._question(asked)
-        return await self._stream(asked, functools.partial(_found, answers, question))
+        return await self._searching(asked, functools.partial(_found, answers, question))
 
     async def summaries(self, asked: Asked) -> web.StreamResponse:
         answers, question = asked.answers, self._question(asked)
-        return await self._stream(asked, functools.partial(_summaries, answers, question))
+        return await self._searching(asked, functools.partial(_summaries, answers, question))
 
     async def trace(self, asked: Asked) -> web.StreamResponse:
-        return await self._stream(asked, functools.partial(_one, asked.answers, asked))
+        opening = self._workshop.opening(functools.partial(_one, asked.answers, asked))
+        return await send_stream(asked.request, self._workshop.limits, opening)
 
     async def capabilities(self, asked: Asked) -> web.StreamResponse:
         return send_json(asked.request, {"search": CAPABILITIES})
@@ -153,8 +150,8 @@ class _V3Dialect:
         ]
         return send_json(asked.request, {"dependencies": links})
 
-    async def _stream(self, asked: Asked, begin: Callable[[], Iterator[bytes]]) -> web.StreamResponse:
-        return await send_stream(asked.request, self._workshop, begin)
+    async def _searching(self, asked: Asked, begin: Callable[[], Iterator[bytes]]) -> web.StreamResponse:
+        return await send_stream(asked.request, self._workshop.limits, self._workshop.searching(begin))
 
     def _question(self, asked: Asked) -> TraceQuestion:
         values = asked.values
@@ -180,11 +177,12 @@ CAPABILITIES = {"withoutServiceName": True}
 
 def _found(answers: Answers, question: TraceQuestion) -> Iterator[bytes]:
     before = _BEGIN
-    for trace in answers.find(question):
+    for trace in find_in_time(answers, question):
         for piece in resource_pieces(trace):
             yield before + piece
             before = b""
         before = before or b","
+        del trace  # before the next is made: one tree in memory
     if before == _BEGIN:
         raise NotFound(NOT_FOUND)
     yield _END
@@ -207,7 +205,7 @@ def _one(answers: Answers, asked: Asked) -> Iterator[bytes]:
 def _summaries(answers: Answers, question: TraceQuestion) -> Iterator[bytes]:
     """One summary is the work of one tree, so they go out a few at a time."""
     before, waiting = b'{"summaries":[', list[bytes]()
-    for summary in answers.summaries(question):
+    for summary in summarise_in_time(answers, question):
         waiting.append(dump(summary_json(summary)))
         if len(waiting) == SUMMARIES:
             yield before + b",".join(waiting)

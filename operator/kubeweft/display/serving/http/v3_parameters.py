@@ -59,7 +59,7 @@ SEARCH = (
     ),
     Parameter(
         name="query.searchDepth",
-        means="How many traces at most.",
+        means=naming.HOW_MANY,
         read=reading.whole_number,
         schema=naming.NUMBER_OF_TRACES,
         aliases=("query.search_depth", "query.num_traces", "query.numTraces", "query.pagination.pageSize"),

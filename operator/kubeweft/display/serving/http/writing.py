@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from kubeweft.display.serving.http import metrics
 from kubeweft.display.serving.http.pieces import dump
-from kubeweft.display.serving.http.working import Workshop
+from kubeweft.display.serving.working import WorkLimits
 
 JSON = "application/json"
 WORTH_COMPRESSING = 1024  # bytes
+AT_ONCE = 256 * 1024  # bytes before compression
 
 logger = logging.getLogger(__name__)
 
 
 async def send_stream(
-    request: web.Request, workshop: Workshop, begin: Callable[[], Iterator[bytes]]
+    request: web.Request, limits: WorkLimits, working: AbstractAsyncContextManager[AsyncIterator[bytes]]
 ) -> web.StreamResponse:
-    """Send what ``begin`` yields as JSON. It is worked out in threads, never more than one piece ahead of the client."""
-    async with workshop.pieces(begin) as pieces:
+    """Send JSON while a workshop is working it out, never more than one piece ahead of the client."""
+    async with working as pieces:
         first = await anext(pieces, b"")
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: JSON, hdrs.VARY: hdrs.ACCEPT_ENCODING})
         if request.method == hdrs.METH_HEAD:
@@ -36,15 +38,15 @@ async def send_stream(
         compress(request, response)
         await response.prepare(request)
         try:
-            async with asyncio.timeout(workshop.limits.whole):
-                await _send(response, first, pieces, patience=workshop.limits.reader)
+            async with asyncio.timeout(limits.whole):
+                await _send(response, first, pieces, patience=limits.reader)
         except asyncio.CancelledError:
             raise
         except ConnectionError:
             metrics.BROKEN_OFF.labels(why="gone").inc()
         except TimeoutError:
             metrics.BROKEN_OFF.labels(why="slow").inc()
-            _break_off(request, "the client took nothing for too long, or all of it too slowly")
+            _break_off(request, "the client took it too slowly")
         except Exception as error:  # noqa: BLE001  the last to see it: whatever failed, half an answer is no answer
             metrics.BROKEN_OFF.labels(why="failed").inc()
             _break_off(request, error)
@@ -91,8 +93,10 @@ async def _send(
 
 
 async def _write(response: web.StreamResponse, piece: bytes, patience: float) -> None:
-    async with asyncio.timeout(patience):
-        await response.write(piece)
+    """A piece may hold large objects, so patience is for so many bytes of it: that is the least pace of a client."""
+    for begin in range(0, len(piece), AT_ONCE):
+        async with asyncio.timeout(patience):
+            await response.write(piece[begin : begin + AT_ONCE])
 
 
 def _break_off(request: web.Request, why: Exception | str) -> None:

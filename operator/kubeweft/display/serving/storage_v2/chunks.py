@@ -26,6 +26,7 @@ def chunks_of(traces: Iterable[DisplayedTrace]) -> Iterator[bytes]:
     """Several traces, one after the other."""
     for trace in traces:
         yield from trace_chunks(trace.trace_id, trace.spans)
+        del trace  # before the next is made: one tree in memory
 
 
 def trace_chunks(trace_id: bytes, spans: Iterable[DisplayedSpan]) -> Iterator[bytes]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import grpc
 from grpc import aio
 
 from kubeweft.display.serving.storage_v2.service import AnswersFor, StorageService
+from kubeweft.display.serving.working import Workshop
 from kubeweft.model.errors import UserError
 
 
@@ -21,7 +21,6 @@ class Certificate(NamedTuple):
     chain: bytes
 
 
-THREADS: Final = 4
 MOST_CALLS: Final = 64  # at once, those included that wait for their turn
 GRACE: Final = 2.0  # seconds for answers under way when the server ends
 LARGEST_QUESTION: Final = 1024**2  # bytes
@@ -29,24 +28,20 @@ LARGEST_QUESTION: Final = 1024**2  # bytes
 
 @contextlib.asynccontextmanager
 async def storage_server(
-    answers_for: AnswersFor, address: str, *, certificate: Certificate | None = None, **limits: Any
+    answers_for: AnswersFor, address: str, workshop: Workshop, *, certificate: Certificate | None = None
 ) -> AsyncIterator[int]:
-    """Serve at ``HOST:PORT`` within the block; gives the port. Raises ``UserError`` if nobody can listen there.
-
-    ``limits`` are those of :class:`StorageService`.
-    """
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="storage-v2") as executor:
-        server = aio.server(
-            maximum_concurrent_rpcs=MOST_CALLS,
-            options=[("grpc.max_receive_message_length", LARGEST_QUESTION), ("grpc.so_reuseport", 0)],
-        )
-        server.add_generic_rpc_handlers(_handlers(StorageService(answers_for, executor, **limits)))
-        port = _listen(server, address, certificate)
-        await server.start()
-        try:
-            yield port
-        finally:
-            await server.stop(GRACE)
+    """Serve at ``HOST:PORT`` within the block; gives the port. Raises ``UserError`` if nobody can listen there."""
+    server = aio.server(
+        maximum_concurrent_rpcs=MOST_CALLS,
+        options=[("grpc.max_receive_message_length", LARGEST_QUESTION), ("grpc.so_reuseport", 0)],
+    )
+    server.add_generic_rpc_handlers(_handlers(StorageService(answers_for, workshop)))
+    port = _listen(server, address, certificate)
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(GRACE)
 
 
 def _listen(server: Any, address: str, certificate: Certificate | None) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -18,28 +18,22 @@ from grpc import aio
 
 from kubeweft.display.answering.contract import Answers, TraceQuestion, TraceSummary
 from kubeweft.display.serving.dependencies import TypeLink
-from kubeweft.display.serving.stopping import Stopped, check_stop
-from kubeweft.display.serving.storage_v2.chunks import trace_chunks
-from kubeweft.display.serving.storage_v2.explaining import AGAIN, TRACE_ID, explanation
-from kubeweft.display.serving.storage_v2.working import answered, streamed
+from kubeweft.display.serving.finding import find_in_time, summarise_in_time
+from kubeweft.display.serving.storage_v2.chunks import chunks_of, trace_chunks
+from kubeweft.display.serving.working import Workshop
 from kubeweft.display.tree.trees import FOREVER
-from kubeweft.model.errors import KubeweftError, NotNow, UserError
+from kubeweft.model.errors import KubeweftError, NotNow
 from kubeweft.otlp import jaeger_storage as api
+from kubeweft.runtime.stopping import Stopped, check_stop
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Call = Any
 """grpc's ``ServicerContext``, which ships no types."""
 
-SECONDS = 30.0
-SEARCH_SECONDS = 8.0  # Jaeger's UI gives up after ten
-STREAMS = 8  # at once: each holds a tree in memory
-ADMISSION = 10.0  # seconds that a stream waits for its turn
-PATIENCE = 60.0  # seconds that a client may read nothing of what is written to it
 USUAL_LIMIT = 100  # Jaeger's own, where a search does not say how many traces it wants
 MOST_IDS = 200  # traces opened by one call
 OUR_FAULT = "the server failed at this question; its log says why"
 SUMMARIES = 50  # in one message
-EPOCH = 0
 
 logger = logging.getLogger(__name__)
 
@@ -58,28 +52,10 @@ AnswersFor = Callable[[str | None], Awaitable[StorageAnswers]]
 class StorageService:
     """All methods; each takes a message and a call, and writes what it has to say."""
 
-    def __init__(
-        self,
-        answers_for: AnswersFor,
-        executor: Executor,
-        *,
-        seconds: float = SECONDS,
-        search_seconds: float = SEARCH_SECONDS,
-        streams: int = STREAMS,
-        admission: float = ADMISSION,
-        patience: float = PATIENCE,
-    ) -> None:
-        """Answers are made in threads of ``executor``, each within ``seconds``, so many ``streams`` at a time.
-
-        A search that has not found everything within ``search_seconds`` says so, after what it has found.
-        """
+    def __init__(self, answers_for: AnswersFor, workshop: Workshop) -> None:
+        """Answers are worked out in the workshop of the process, within its limits."""
         self._answers_for = answers_for
-        self._executor = executor
-        self._seconds = seconds
-        self._search_seconds = search_seconds
-        self._streams = asyncio.Semaphore(streams)
-        self._admission = admission
-        self._patience = patience
+        self._workshop = workshop
 
     def handlers(self) -> dict[api.Method, Callable[[api.Message, Call], Any]]:
         """Each method of the protocol and what carries it out."""
@@ -116,46 +92,43 @@ class StorageService:
 
         def opened() -> Iterator[bytes]:
             for trace_id, asked in wanted.items():
-                if trace_id == TRACE_ID:
-                    yield explanation(AGAIN, at=EPOCH)
-                    continue
                 since, until = api.read_time(asked.start_time), api.read_time(asked.end_time)
                 trace = answers.open(trace_id, since=since or 0, until=until or FOREVER)
                 for chunk in trace_chunks(trace.trace_id, trace.spans) if trace else ():
                     yield chunk
                     check_stop()
+                del trace
 
-        await self._written(call, opened)
+        several, within = len(wanted) > 1, call.time_remaining()
+        await self._write(call, self._workshop.opening(opened, several=several, within=within))
 
     async def _find_traces(self, request: api.Message, call: Call) -> None:
         answers = await self._admitted(call)
         question = question_of(request.query)
-
-        def found() -> Iterator[bytes]:
-            try:
-                for trace in _explained(lambda: answers.find(question)):
-                    yield from trace_chunks(trace.trace_id, trace.spans)  # small: not cut when time is over
-            except (_Unanswered, Stopped) as error:
-                yield explanation(str(error), at=_moment_of(question))
-
-        await self._written(call, found, most=self._search_seconds)
+        await self._write(
+            call, self._searching(call, lambda: chunks_of(find_in_time(answers, question, explains=True)))
+        )
 
     async def _find_trace_ids(self, request: api.Message, call: Call) -> api.Message:
         answers = await self._admitted(call)
         question = question_of(request.query)
         response = api.FindTraceIDsResponse()
-        found = await self._made(call, lambda: list(_summaries(answers, question)), most=self._search_seconds)
-        for summary in found:
-            told = response.trace_ids.add(trace_id=summary.trace_id)
-            api.write_time(told.start, summary.start)
-            api.write_time(told.end, summary.end)
+        searching = self._searching(call, lambda: summarise_in_time(answers, question, explains=True))
+        async with _status_told(call), searching as found:
+            async for summary in found:
+                told = response.trace_ids.add(trace_id=summary.trace_id)
+                api.write_time(told.start, summary.start)
+                api.write_time(told.end, summary.end)
         return response
 
     async def _find_trace_summaries(self, request: api.Message, call: Call) -> None:
         answers = await self._admitted(call)
         question = question_of(request.query)
-        await self._written(
-            call, lambda: _summary_messages(_summaries(answers, question)), most=self._search_seconds
+        await self._write(
+            call,
+            self._searching(
+                call, lambda: _summary_messages(summarise_in_time(answers, question, explains=True))
+            ),
         )
 
     async def _get_dependencies(self, request: api.Message, call: Call) -> api.Message:
@@ -186,44 +159,37 @@ class StorageService:
             await call.abort(code, str(error))
         raise AssertionError("abort raises")
 
-    async def _made(self, call: Call, work: Callable[[], Any], *, most: float | None = None) -> Any:
-        try:
-            return await answered(self._executor, work, seconds=self._allowed(call, most))
-        except KubeweftError as error:
-            await call.abort(*_status_of(error))
+    async def _made(self, call: Call, work: Callable[[], Result]) -> Result:
+        async with _status_told(call):
+            return await self._workshop.call(work)
+        raise AssertionError("abort raises")
 
-    async def _written(
-        self, call: Call, work: Callable[[], Iterator[bytes]], *, most: float | None = None
-    ) -> None:
-        try:
-            async with self._turn():
-                messages = streamed(self._executor, work, seconds=self._allowed(call, most))
-                async with contextlib.aclosing(messages):
-                    async for message in messages:
-                        async with asyncio.timeout(self._patience):
-                            await call.write(message)
-        except KubeweftError as error:
-            await call.abort(*_status_of(error))
-        except TimeoutError:
-            await call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nobody has read the answer")
+    def _searching(
+        self, call: Call, begin: Callable[[], Iterator[Result]]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Result]]:
+        return self._workshop.searching(begin, within=call.time_remaining())
 
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._admission):
-                await self._streams.acquire()
-        except TimeoutError:
-            raise NotNow("too many questions at a time: try again", delay=5) from None
-        try:
-            yield
-        finally:
-            self._streams.release()
+    async def _write(self, call: Call, working: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> None:
+        limits = self._workshop.limits
+        async with _status_told(call), working as messages:
+            async for message in messages:
+                async with asyncio.timeout(limits.reader):
+                    await call.write(message)
 
-    def _allowed(self, call: Call, most: float | None) -> float:
-        """Seconds that an answer may take: ours, or those of the client if they are fewer."""
-        remaining = call.time_remaining()
-        ours = self._seconds if most is None else most
-        return ours if remaining is None else min(ours, float(remaining))
+
+@contextlib.asynccontextmanager
+async def _status_told(call: Call) -> AsyncIterator[None]:
+    """What goes wrong within is told to the client as a status of gRPC."""
+    try:
+        yield
+    except Stopped as error:
+        await call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
+    except NotNow as error:
+        await call.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+    except KubeweftError as error:
+        await call.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except TimeoutError:
+        await call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nobody has read the answer")
 
 
 def question_of(message: api.Message) -> TraceQuestion:
@@ -266,34 +232,6 @@ def _discreet(handler: Callable[[api.Message, Call], Any]) -> Callable[[api.Mess
     return handled
 
 
-class _Unanswered(Exception):  # caught where the question was asked
-    """Why a search could not be answered, or not to its end."""
-
-
-def _explained(find: Callable[[], Iterator[Found]]) -> Iterator[Found]:
-    """What is found one by one; what goes wrong in finding (not in what was found) is ``_Unanswered``."""
-    try:
-        found = find()
-    except UserError as error:
-        raise _Unanswered(str(error)) from None
-    while True:
-        try:
-            one = next(found, None)
-        except (UserError, Stopped) as error:
-            raise _Unanswered(str(error)) from None
-        if one is None:
-            return
-        yield one
-
-
-def _summaries(answers: Answers, question: TraceQuestion) -> Iterator[TraceSummary]:
-    try:
-        yield from _explained(lambda: answers.summaries(question))
-    except _Unanswered as error:
-        at = _moment_of(question)
-        yield TraceSummary(TRACE_ID, "kubeweft", str(error), at, at, 1, {"kubeweft": (1, 1)})
-
-
 def _summary_messages(summaries: Iterator[TraceSummary]) -> Iterator[bytes]:
     response = api.FindTraceSummariesResponse()
     for summary in summaries:
@@ -313,16 +251,3 @@ def _summary_messages(summaries: Iterator[TraceSummary]) -> Iterator[bytes]:
             response = api.FindTraceSummariesResponse()
     if response.summaries:
         yield response.SerializeToString()
-
-
-def _moment_of(question: TraceQuestion) -> int:
-    """Where an explanation lies on the axis of time: inside of what was asked for."""
-    return question.since if question.until >= FOREVER else question.until
-
-
-def _status_of(error: KubeweftError) -> tuple[Any, str]:
-    if isinstance(error, Stopped):
-        return grpc.StatusCode.DEADLINE_EXCEEDED, str(error)
-    if isinstance(error, NotNow):
-        return grpc.StatusCode.UNAVAILABLE, str(error)
-    return grpc.StatusCode.INVALID_ARGUMENT, str(error)
