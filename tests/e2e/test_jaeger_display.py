@@ -13,7 +13,7 @@ import pytest
 
 from jaeger_process import jaeger_over
 from kubeweft.display.answering.flattening import count_spans
-from kubeweft.display.serving.answers import Bounds
+from kubeweft.display.serving.trees import Bounds
 from kubeweft.display.stories import read_story
 from kubeweft.store.sqlite_reader import SqliteReader
 from large_stores import crowd, crowd_spans

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace
-from kubeweft.display.serving.answers import Bounds, StoryAnswers
+from kubeweft.display.serving.answers import StoryAnswers
+from kubeweft.display.serving.trees import Bounds
 from kubeweft.display.views.loading import builtin_views
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.spans import Span

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from kubeweft.display.answering.contract import Answers, DisplayedTrace, TraceQuestion, TraceSummary
 from kubeweft.display.serving import notices
-from kubeweft.display.serving.answers import MOST_TRACES, summary_of
+from kubeweft.display.serving.answers import summary_of
+from kubeweft.display.serving.searches import MOST_TRACES
 from kubeweft.display.tree.trees import FOREVER
 from kubeweft.model.errors import UserError
 from kubeweft.runtime.stopping import Stopped

@@ -15,8 +15,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from kubeweft.display.serving.answers import FOUND, OPENED
 from kubeweft.display.serving.room import Room, Share
+from kubeweft.display.serving.trees import FOUND, OPENED
 from kubeweft.runtime.stopping import Stop, stoppable, took_longer_than
 
 Result = TypeVar("Result")

@@ -9,8 +9,9 @@ import pytest
 
 from kubeweft.display.answering.contract import TraceQuestion
 from kubeweft.display.answering.displayed_ids import MOST_LATER, MOST_WINDOWS, read_displayed_id
-from kubeweft.display.serving.answers import Bounds, StoryAnswers, summary_of
+from kubeweft.display.serving.answers import StoryAnswers, summary_of
 from kubeweft.display.serving.notices import AGAIN, NOTICE_ID
+from kubeweft.display.serving.trees import Bounds
 from kubeweft.display.tree.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
 from kubeweft.display.tree.trees import FOREVER, Tree, Truncation
 from kubeweft.display.views.loading import builtin_views

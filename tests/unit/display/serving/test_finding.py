@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kubeweft.display.answering.contract import DisplayedSpan, DisplayedTrace, TraceQuestion
-from kubeweft.display.serving.answers import MOST_TRACES
 from kubeweft.display.serving.finding import find_in_time, summarise_in_time
 from kubeweft.display.serving.http.old_dialect import _found as old_found
 from kubeweft.display.serving.http.v3_dialect import _found as v3_found
 from kubeweft.display.serving.notices import NOTICE_ID
+from kubeweft.display.serving.searches import MOST_TRACES
 from kubeweft.display.serving.storage_v2.chunks import chunks_of
 from kubeweft.model.errors import UserError
 from kubeweft.runtime.stopping import took_longer_than

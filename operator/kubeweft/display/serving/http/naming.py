@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from kubeweft.display.answering.contract import TAGS
-from kubeweft.display.serving.answers import MOST_TRACES
 from kubeweft.display.serving.http import reading
 from kubeweft.display.serving.http.describing import Parameter
+from kubeweft.display.serving.searches import MOST_TRACES
 
 HOURS: Final = 3_600_000_000_000
 DEFAULT_LOOKBACK: Final = 48 * HOURS  # Jaeger's own, for clients that send no times
