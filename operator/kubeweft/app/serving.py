@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,9 +54,11 @@ class ServeOptions:
     With ``auth`` the API server of ``cluster`` (by ``kubeconfig`` and ``context``) is asked who somebody is. Others are
     asked about their objects where they are said to know the same people: ``shared_identities``, or by their ``contexts``.
     ``allow_hosts``, ``allow_origins``, ``base_path`` and ``trace_page`` are as for :func:`build_application`, but where
-    ``http`` is no loopback address, no ``allow_hosts`` allow any.
+    ``http`` is no loopback address, no ``allow_hosts`` allow any. ``flags`` is how the names of all these begin where
+    they were given, so that errors name what can be typed.
     """
 
+    flags: str = "--"
     store: str = "kubeweft.db"
     source: str = ""
     source_token_file: str = ""
@@ -105,6 +107,7 @@ AnswersFor = Callable[[str | None], Awaitable[StoryAnswers]]
 def serve_options(settings: Settings) -> ServeOptions:
     """What ``run`` serves beside its work."""
     return ServeOptions(
+        flags="--serve-",
         store=settings.store,
         grpc=settings.serve_grpc,
         http=settings.serve_http,
@@ -171,9 +174,10 @@ async def serving(
         grpc = http = ""
         if options.grpc:
             asked = _address(options.grpc, parse_address(options.grpc)[1])
-            port = await stack.enter_async_context(
-                storage_server(answers_for, asked, workshop, certificate=_certificate(options))
-            )
+            with _told_by(f"{options.flags}grpc"):
+                port = await stack.enter_async_context(
+                    storage_server(answers_for, asked, workshop, certificate=_certificate(options))
+                )
             grpc = _address(options.grpc, port)
             logger.info("serving Jaeger's storage API (gRPC) at %s", grpc)
         if options.http:
@@ -198,7 +202,8 @@ async def _query_server(
         allow_origins=options.allow_origins,
     )
     server = QueryServer(application, certificate=_protection(options).context())
-    await server.start(host, port)
+    with _told_by(f"{options.flags}http"):
+        await server.start(host, port)
     try:
         yield server.port
     finally:
@@ -207,15 +212,15 @@ async def _query_server(
 
 def check_exposure(options: ServeOptions) -> None:
     """Raise ``UserError`` where an address is none, or strangers could read everything."""
-    for option, address in (("--grpc", options.grpc), ("--http", options.http)):
+    for option, address in (("grpc", options.grpc), ("http", options.http)):
         if address:
-            _protection(options).check(option, address)
+            _protection(options).check(options.flags + option, address)
 
 
 def _protection(options: ServeOptions) -> Protection:
     return Protection(
-        options="--",
-        ask="--auth kubernetes",
+        options=options.flags,
+        ask=f"{options.flags}auth kubernetes",
         everybody="may see everything",
         secrets="the tokens of people",
         asked=options.auth != "none",
@@ -298,6 +303,15 @@ def _reader(options: ServeOptions) -> contextlib.AbstractContextManager[SpanRead
 def _certificate(options: ServeOptions) -> Certificate | None:
     files = _protection(options).certificate()
     return None if files is None else Certificate(*files)
+
+
+@contextlib.contextmanager
+def _told_by(option: str) -> Iterator[None]:
+    """Say which option takes another address where one cannot be had."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}; choose another {option}") from error
 
 
 def _address(asked: str, port: int) -> str:

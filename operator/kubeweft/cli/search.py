@@ -6,6 +6,7 @@ import click
 
 from kubeweft.app.showing import show_search
 from kubeweft.cli import options
+from kubeweft.model.errors import UserError
 
 
 @click.command(short_help="Find objects.")
@@ -39,6 +40,8 @@ def search(
     kubeweft search "back-off" --since 30m -o json
     kubeweft search --text kubernetes-admin
     """
+    if text and text_option:
+        raise UserError(f"'{text}' and --text '{text_option}' are two texts: a search is for one")
     show_search(
         options.existing_store(store),
         text=text_option or text,

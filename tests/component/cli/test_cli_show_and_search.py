@@ -188,6 +188,10 @@ def test_a_search_that_finds_nothing_says_so(run: Typed, folder: Path, words: li
     assert json.loads(run("search", *words, "-o", "json", cwd=folder).stdout) == []
 
 
+def test_a_search_is_for_one_text(fails: Fails, folder: Path) -> None:
+    assert "a search is for one" in one_line(fails("search", "back-off", "--text", "failed", cwd=folder))
+
+
 def test_a_search_in_text_has_a_line_for_each_object(run: Typed, folder: Path) -> None:
     lines = run("search", "-n", "shop", cwd=folder).stdout.splitlines()
     assert lines[0].split()[:4] == ["CLUSTER", "KIND", "NAMESPACE", "NAME"]

@@ -145,6 +145,8 @@ def test_objects_are_proposed_from_the_store(
         (["sh"], "show\t"),
         (["show", "--vi"], "--view\t"),
         (["show", "deploy/web", "--linked", "na"], "names\n"),
+        (["show", "deploy/web", "--view", "tr"], "tracing\tWhat caused what"),
+        (["show", "deploy/web", "--select", ""], "ancestors\tAll parents"),
         (["diff", "-o", "p"], "patch\n"),
         (["show", "--con"], "--context\t"),
     ],

@@ -29,6 +29,7 @@ from kubeweft.display.history.manifest import (
 from kubeweft.display.history.patching import apply_here
 from kubeweft.display.steps.nesting import find_writers
 from kubeweft.display.tree.trees import text_of, version_number
+from kubeweft.display.words.keys import key_in_words
 from kubeweft.model import vocabulary as v
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
@@ -154,7 +155,7 @@ def _spans_between(reader: SpanReader, key: ObjectKey, *, since: int, until: int
         spans.extend(reader.spans_of([window.trace_id for window in part]))
         if len(spans) > most:
             raise UserError(
-                f"too much happened to {key} in between (more than {most} spans): narrow --from and --to"
+                f"too much happened to {key_in_words(key)} in between (more than {most} spans): narrow --from and --to"
             )
     return spans
 
@@ -170,7 +171,7 @@ def _moment(reader: SpanReader, key: ObjectKey, time: int) -> Moment:
         return Moment(time=time, presence="not there yet", created=error.created)
     metadata = manifest.get("metadata")
     if not isinstance(metadata, dict):
-        raise UserError(f"what is stored of {key} is no whole object")
+        raise UserError(f"what is stored of {key_in_words(key)} is no whole object")
     version = str(metadata.pop("resourceVersion", ""))
     return Moment(
         time=time, presence="there", manifest=manifest, version=version, uid=str(metadata.get("uid", ""))

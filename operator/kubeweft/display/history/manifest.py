@@ -19,6 +19,7 @@ from jsonpointer import JsonPointerException
 
 from kubeweft.display.steps.nesting import find_writers
 from kubeweft.display.tree.trees import FOREVER, text_of, version_number
+from kubeweft.display.words.keys import key_in_words
 from kubeweft.display.words.times import in_words
 from kubeweft.model import changes as patches
 from kubeweft.model import vocabulary as v
@@ -39,7 +40,7 @@ class WasDeleted(UserError):
 
     def __init__(self, key: ObjectKey, time: int) -> None:
         """``time`` is in nanoseconds."""
-        super().__init__(f"{key} was deleted at {in_words(time)}: ask for an earlier time")
+        super().__init__(f"{key_in_words(key)} was deleted at {in_words(time)}: ask for an earlier time")
         self.time = time
 
 
@@ -83,7 +84,7 @@ class NotYetKnown(UserError):
         created = following is not None and following.type == "Added"
         if following is not None:
             known = f"it {'was created' if created else 'is known since'} {in_words(following.time)}"
-        super().__init__(f"nothing is known about {key} at {in_words(time)}: {known}")
+        super().__init__(f"nothing is known about {key_in_words(key)} at {in_words(time)}: {known}")
         self.created = following.time if following is not None and created else 0
 
 
@@ -125,7 +126,7 @@ def _back_from(reader: SpanReader, key: ObjectKey, time: int, *, most: int) -> I
             spans.extend(reader.spans_of([window.trace_id for window in part]))
             if len(spans) > most:
                 raise UserError(
-                    f"{key} cannot be rebuilt as of {in_words(time)}: too much happened since the last time that"
+                    f"{key_in_words(key)} cannot be rebuilt as of {in_words(time)}: too much happened since the last time that"
                     f" the whole object was stored ({most} spans): ask for an earlier time"
                 )
         yield spans
@@ -237,7 +238,7 @@ def _unknown(key: ObjectKey, last: Step, steps: Sequence[Step]) -> str:
     later = next((s.time for s in steps if s.time > last.time and s.span.body and s.type != "Deleted"), None)
     again = f"; it is known again from {in_words(later)}" if later else ""
     return (
-        f"{key} cannot be rebuilt as of version {last.version} ({in_words(last.time)}):"
+        f"{key_in_words(key)} cannot be rebuilt as of version {last.version} ({in_words(last.time)}):"
         f" a change on the way to it is missing or was cut{again}"
     )
 

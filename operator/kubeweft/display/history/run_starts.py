@@ -16,6 +16,7 @@ from kubeweft.display.reading.levels import DEFAULT_LIMITS
 from kubeweft.display.stories import read_story
 from kubeweft.display.tree.selection import OWNED
 from kubeweft.display.tree.trees import FOREVER, Fact, Node, Truncation
+from kubeweft.display.words.keys import key_in_words
 from kubeweft.display.words.times import in_words
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
@@ -77,6 +78,10 @@ class RunStarts:
             if created is not None and first <= created:
                 break
         begin = seen if created is None else created
+        if begin == FOREVER:
+            raise UserError(
+                f"nothing is stored that happened to {key_in_words(self.key)}: it is only named by others"
+            )
         return Begun(time=begin, fact=self._found.get(begin), truncated=tuple(self._truncated))
 
     def _starts(self) -> list[Fact]:
@@ -127,8 +132,10 @@ class RunStarts:
         end = time + max(precision, 1)
         following = self._next(end - 1)
         if following is None:
-            return f"no rollout of {self.key} is stored: compare the object as such, without @TIME"
+            return (
+                f"no rollout of {key_in_words(self.key)} is stored: compare the object as such, without @TIME"
+            )
         return (
-            f"no rollout of {self.key} is stored {f'before {in_words(end)}' if precision > 1 else f'up to {in_words(time)}'}:"
+            f"no rollout of {key_in_words(self.key)} is stored {f'before {in_words(end)}' if precision > 1 else f'up to {in_words(time)}'}:"
             f" the first stored began {in_words(following)}"
         )

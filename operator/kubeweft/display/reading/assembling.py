@@ -26,6 +26,7 @@ from kubeweft.display.tree.trees import (
     Tree,
     fact_of,
 )
+from kubeweft.display.words.keys import key_in_words
 from kubeweft.display.words.times import in_words
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
@@ -177,9 +178,9 @@ def _kind_names(found: Found, around: Sequence[Fact], kinds: KindNames | None) -
 def _nothing_stored(reader: SpanReader, key: ObjectKey) -> str:
     windows = reader.windows_of(key, since=0, until=FOREVER)
     if not windows:
-        return f"nothing is stored about {key} in cluster {key.cluster}"
+        return f"nothing is stored about {key_in_words(key)} in cluster {key.cluster}"
     first, last = windows[0].start, windows[-1].start + windows[-1].length
     return (
-        f"nothing is stored about {key} in this time; what is stored lies between"
+        f"nothing is stored about {key_in_words(key)} in this time; what is stored lies between"
         f" {in_words(first)} and {in_words(last)}: move --since and --until"
     )

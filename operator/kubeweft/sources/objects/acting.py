@@ -24,6 +24,8 @@ OWNED_BY_NOBODY: Final = frozenset(
 WRITING: Final = frozenset({"add", "replace"})
 MOST_ITEMS: Final = 64
 """In a longer list no item is looked for: whoever owns any of it can have changed it."""
+LONGEST_KNOWN: Final = 4096
+"""Bytes of the largest entry that is remembered, as nearly all may be."""
 
 _key: Final = msgspec.json.Decoder(dict[str, Any])
 _item: Final = msgspec.json.Decoder().decode
@@ -91,7 +93,7 @@ def _makes_owner(operation: Operation) -> bool:
 
 def _owns_any(fields: msgspec.Raw, paths: Sequence[str], after: JsonObject | None) -> bool:
     try:
-        owned: Owned = _level(fields)
+        owned = _known(bytes(fields)) if len(memoryview(fields)) <= LONGEST_KNOWN else _level(fields)
         for path in reversed(paths):
             if _owns(owned, path, after):
                 return True
@@ -126,15 +128,18 @@ def _owns(owned: Owned, path: str, value: Any) -> bool:
 def _is_key_of(name: str, item: Any) -> bool:
     """Whether ``k:{"type":"Ready"}`` (lists by key) or ``v:"some.finalizer"`` (sets) means an item."""
     if name.startswith("k:"):
-        if not isinstance(item, dict):
-            return False
-        for field, value in _fields_of_key(name[2:]).items():
-            if item.get(field, value) != value:
-                return False
-        return True
+        return isinstance(item, dict) and all(
+            item.get(field, value) == value for field, value in _fields_of_key(name[2:]).items()
+        )
     if name.startswith("v:"):
         return isinstance(item, str | int | float) and _item(name[2:]) == item
     return name != "."  # one by position may have moved since
+
+
+@functools.lru_cache(maxsize=512)
+def _known(fields: bytes) -> Owned:
+    """What an entry owns: a controller's are the same from version to version, and often from object to object."""
+    return _level(fields)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -17,7 +17,7 @@ from kubeweft.model.observations import Observation
 from kubeweft.model.timestamps import format_timestamp
 from kubeweft.model.windows import DEFAULT_WINDOW
 from memory_reader import MemoryReader
-from span_builders import SECOND, at, change, key, owner, uid, weave
+from span_builders import SECOND, at, change, key, owner, related, to, uid, weave
 
 IT = key("deployments", "it")
 BASE = at("00:00:00")
@@ -100,6 +100,13 @@ def test_what_is_read_grows_with_the_way_to_the_start() -> None:
     before = BUSY.calls["spans_of"]
     RunStarts(BUSY, IT).at(of_window(LAST), precision=1)
     assert BUSY.calls["spans_of"] - before == 1 + 1  # the newest piece, and what comes after the start
+
+
+def test_what_is_only_named_has_no_run() -> None:
+    node = key("nodes", "n1")
+    story = weave(related(key("pods", "it-1"), to(node, "Peer", "RunsOn")))
+    with pytest.raises(UserError, match="nothing is stored that happened to nodes/n1: it is only named by"):
+        RunStarts(MemoryReader(story), node).of_last_life()
 
 
 def test_children_are_not_missed_where_nobody_looked_for_them() -> None:

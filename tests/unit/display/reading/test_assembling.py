@@ -247,6 +247,11 @@ def test_nothing_stored_is_a_clear_error() -> None:
         story_of(IT, [])
 
 
+def test_what_is_in_no_namespace_is_named_without_one() -> None:
+    with pytest.raises(UserError, match="nothing is stored about nodes/n1 in cluster demo"):
+        story_of(key("nodes", "n1"), [])
+
+
 def test_nothing_in_this_time_says_when_there_is_something() -> None:
     spans = weave(request(IT, "patch", "10:10:00.000"))
     with pytest.raises(UserError, match="between 2026-11-21T10:00:00Z and 2026-11-21T10:30:00Z"):

@@ -10,28 +10,10 @@ from kubeweft.model.observations import Observation
 from kubeweft.model.references import ObjectKey
 from memory_reader import story_of
 from span_builders import change, event, key, owner, request, uid, weave
-from told_causes import causes
+from told_causes import CONTROLLER, MANAGER, POD, ROLLOUT, RS, RS_CONTROLLER, D, causes
 
-D, RS, NEW, POD = (
-    key("deployments", "web"),
-    key("replicasets", "web-1"),
-    key("replicasets", "web-2"),
-    key("pods", "web-1-a"),
-)
-CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
-RS_CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
+NEW = key("replicasets", "web-2")
 NODES = "system:serviceaccount:kube-system:node-controller"
-MANAGER = "kube-controller-manager/v1.36.3"
-ROLLOUT: list[Observation] = [
-    request(D, "create", "10:00:00.000", code=201, uid=uid(1), version="1"),
-    change(D, "Added", "10:00:00", uid=uid(1), version="1"),
-    request(RS, "create", "10:00:00.200", code=201, uid=uid(2), version="2", user=CONTROLLER, agent=MANAGER),
-    change(RS, "Added", "10:00:00", uid=uid(2), version="2", owners=(owner(D, uid(1)),)),
-    request(
-        POD, "create", "10:00:00.300", code=201, uid=uid(3), version="3", user=RS_CONTROLLER, agent=MANAGER
-    ),
-    change(POD, "Added", "10:00:00", uid=uid(3), version="3", owners=(owner(RS, uid(2)),)),
-]
 
 
 def status(

@@ -56,9 +56,8 @@ class QueryServer:
             await web.TCPSite(self._runner, host, port, ssl_context=self._certificate).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise UserError(
-                f"cannot serve the query API on {host}:{port}: {error.strerror or error}; choose another --http"
-            ) from error
+            why = error.strerror or error
+            raise UserError(f"cannot serve the query API on {host}:{port}: {why}") from error
         self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
