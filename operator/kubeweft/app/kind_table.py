@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from kubeweft.app.showing import VIRTUAL_KINDS
-from kubeweft.model.errors import UserError
+from kubeweft.model.errors import NotNow, UserError
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ResourceType
 
@@ -46,7 +46,10 @@ class StoredKinds:
         if self._reader is not None and self._clock() >= self._next and self._lock.acquire(blocking=False):
             try:
                 self._kinds = learned(self._reader)
-            except UserError:  # a store that cannot be read now says so to whoever asks for more than names
+            except (
+                UserError,
+                NotNow,
+            ):  # a store that cannot be read now says so to whoever asks for more than names
                 pass
             finally:
                 self._next = self._clock() + REFRESH

@@ -67,7 +67,7 @@ def _head(side: str, run: Run, pen: Pen) -> Iterator[Text]:
         (f"  {run.facts} facts of {objects}" if objects else "", "dim"),
     )
     if run.asked:
-        yield pen.write((f"   no rollout began {run.asked}: this is the one that was on then", "yellow"))
+        yield pen.write((f"   no rollout began {run.asked}: this is the last one before", "yellow"))
     if run.started_by is not None:
         node = Node(run.key, run.kind, run.started_by.span, run.start, run.end, ())
         yield pen.write(("   ", "")).append_text(word_fact(run.started_by, node, pen).headline)

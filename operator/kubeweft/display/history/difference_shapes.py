@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubeweft.display.history.differences import Difference, FieldHistory, Moment, Writing
-from kubeweft.display.history.manifest import Manifest, manifest_yaml
+from kubeweft.display.history.manifest import manifest_yaml
 from kubeweft.display.tree.trees import number_of, text_of
 from kubeweft.model import changes
 from kubeweft.model import vocabulary as v
@@ -48,8 +48,13 @@ def as_patch(difference: Difference) -> list[Operation]:
 
 
 def as_unified(difference: Difference) -> Iterator[str]:
-    """The lines of a unified diff of both manifests as YAML, as ``diff -u`` writes it; none where they are the same."""
-    ends = [_yaml_lines(moment.manifest) for moment in (difference.old, difference.new)]
+    """The lines of a unified diff of both manifests as YAML, as ``diff -u`` writes it; none where they are the same.
+
+    ``patch`` makes of the manifest of the first moment that of the second, so the version is in it.
+    """
+    if difference.is_same:
+        return
+    ends = [_yaml_lines(moment) for moment in (difference.old, difference.new)]
     names = [
         f"{difference.key}\t{format_timestamp(moment.time)}" if moment.manifest is not None else "/dev/null"
         for moment in (difference.old, difference.new)
@@ -103,5 +108,11 @@ def _moment(moment: Moment) -> Json:
     return shape
 
 
-def _yaml_lines(manifest: Manifest | None) -> list[str]:
-    return manifest_yaml(manifest).splitlines() if manifest is not None else []
+def _yaml_lines(moment: Moment) -> list[str]:
+    if moment.manifest is None:
+        return []
+    metadata = {
+        **moment.manifest["metadata"],
+        **({"resourceVersion": moment.version} if moment.version else {}),
+    }
+    return manifest_yaml({**moment.manifest, "metadata": metadata}).splitlines()

@@ -179,7 +179,9 @@ def _rebuild(steps: Sequence[Step], last: Step) -> Manifest | None:
         manifest = apply_step(step, manifest) if manifest is not None else None
     if manifest is None:
         return None
-    manifest.setdefault("metadata", {})["resourceVersion"] = last.version
+    metadata = manifest.setdefault("metadata", {})
+    metadata.pop("resourceVersion", None)  # always the last field, so that two versions differ in one place
+    metadata["resourceVersion"] = last.version
     return manifest
 
 

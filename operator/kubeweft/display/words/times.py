@@ -69,9 +69,14 @@ def in_words(time: int) -> str:
 
 
 def parse_range(since: str, until: str, *, now: int, zone: tzinfo = UTC) -> tuple[int, int]:
-    """``--since`` and ``--until`` as two moments, empty ones open; raises ``UserError`` where nothing lies between."""
+    """``--since`` and ``--until`` as two moments, empty ones open; raises ``UserError`` where nothing lies between.
+
+    A time of day that ends a range may be still to come today.
+    """
     begin = parse_time(since, now=now, zone=zone) if since else 0
     end = parse_time(until, now=now, zone=zone) if until else FOREVER
+    if begin > end and _CLOCK.fullmatch(until.strip()):
+        end = parse_time(until, now=_end_of_day(now, zone), zone=zone)
     if begin > end:
         raise UserError(f"--since {since} lies after --until {until}: nothing can be between")
     return begin, end
@@ -83,6 +88,10 @@ def in_zone(time: int, zone: tzinfo) -> datetime:
         return datetime.fromtimestamp(time // NANOSECONDS, UTC).astimezone(zone)
     except (ValueError, OverflowError, OSError):
         return datetime.max.replace(tzinfo=zone) if time > 0 else datetime.min.replace(tzinfo=zone)
+
+
+def _end_of_day(time: int, zone: tzinfo) -> int:
+    return _nanoseconds(in_zone(time, zone).replace(hour=23, minute=59, second=59), "999999999")
 
 
 def _time_of_day(clock: re.Match[str], *, now: int, zone: tzinfo) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from kubeweft.display.history.difference_shapes import as_json, as_patch, as_unified
 from kubeweft.display.history.difference_text import write_difference
 from kubeweft.display.history.differences import Difference, difference
+from kubeweft.display.history.manifest import manifest_at, manifest_yaml
 from kubeweft.model import changes
 from kubeweft.model.errors import UserError
 from kubeweft.model.observations import Observation
@@ -115,7 +117,22 @@ def test_the_unified_diff_is_that_of_yaml() -> None:
     found = asked("10:00:30", "10:01:30", *STORY)
     lines = list(as_unified(found))
     assert lines[0] == "--- deployments.apps/default/it\t2026-11-21T10:00:30.000000000Z"
-    assert [line for line in lines[2:] if line[0] in "+-"] == ["-  replicas: 2", "+  replicas: 4"]
+    assert [line for line in lines[2:] if line[0] in "+-"] == [
+        "-  resourceVersion: '1'",
+        "+  resourceVersion: '2'",
+        "-  replicas: 2",
+        "+  replicas: 4",
+    ]
+
+
+def test_the_unified_diff_is_between_the_manifests_that_show_writes() -> None:
+    reader = MemoryReader(weave(*STORY))
+    ends = [
+        manifest_yaml(manifest_at(reader, IT, at(time))).splitlines() for time in ("10:00:30", "10:01:30")
+    ]
+    between = difflib.unified_diff(*ends, lineterm="")
+    found = as_unified(asked("10:00:30", "10:01:30", *STORY))
+    assert list(found)[2:] == list(between)[2:]
 
 
 def test_the_patch_makes_the_later_of_the_earlier() -> None:

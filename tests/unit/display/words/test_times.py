@@ -95,6 +95,12 @@ def test_a_range_is_open_where_nothing_is_said() -> None:
     assert parse_range("1h", "10m", now=NOW) == (at("11:00:00"), at("11:50:00"))
 
 
+def test_a_range_may_end_later_today() -> None:
+    assert parse_range("11:55", "12:20", now=NOW) == (at("11:55:00"), at("12:20:00"))
+    with pytest.raises(UserError, match="--since 11:55 lies after --until 11:50"):
+        parse_range("11:55", "11:50", now=NOW)
+
+
 def test_a_range_has_its_beginning_first() -> None:
     with pytest.raises(UserError, match="--since 10m lies after --until 1h"):
         parse_range("10m", "1h", now=NOW)
