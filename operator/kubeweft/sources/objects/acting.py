@@ -9,7 +9,7 @@ another version of the API than the one watched), it is not held against its man
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -48,7 +48,7 @@ def acting_managers(
     entries: Sequence[Entry],
     *,
     in_status: bool,
-    operations: Iterable[Operation] = (),
+    operations: Sequence[Operation] = (),
     after: JsonObject | None = None,
 ) -> tuple[FieldManager, ...]:
     """The field managers that can have made the newest change: those with the newest time that own some of it.
@@ -59,12 +59,11 @@ def acting_managers(
     """
     if not entries:
         return ()
-    written = [operation["path"] for operation in operations if _makes_owner(operation)]
     for candidates in _candidates(entries, in_status=in_status):
         acting = [
             FieldManager(entry.manager, entry.operation, entry.subresource, entry.time)
             for entry in candidates
-            if not written or _owns_any(entry.fields, written, after)
+            if _can_have_made(entry.fields, operations, after)
         ]
         if acting:
             return tuple(acting)
@@ -91,15 +90,24 @@ def _makes_owner(operation: Operation) -> bool:
     return value is not None and value != {} and value != []
 
 
-def _owns_any(fields: msgspec.Raw, paths: Sequence[str], after: JsonObject | None) -> bool:
+def _can_have_made(fields: msgspec.Raw, operations: Sequence[Operation], after: JsonObject | None) -> bool:
+    """Whether an entry owns some of what was written; so it is of a step that wrote nothing that anybody would own."""
+    owned: Owned | None = None
     try:
-        owned = _known(bytes(fields)) if len(memoryview(fields)) <= LONGEST_KNOWN else _level(fields)
-        for path in reversed(paths):
-            if _owns(owned, path, after):
-                return True
+        for operation in reversed(operations):
+            if _makes_owner(operation):
+                if owned is None:
+                    owned = _all_owned(fields)
+                if _owns(owned, operation["path"], after):
+                    return True
     except (msgspec.MsgspecError, ValueError, LookupError, AttributeError, TypeError):
         return True  # an entry in a form unknown to us, or without fields
-    return False
+    return owned is None
+
+
+def _all_owned(fields: msgspec.Raw) -> Owned:
+    content = bytes(fields)
+    return _known(content) if len(content) <= LONGEST_KNOWN else _level(content)
 
 
 def _owns(owned: Owned, path: str, value: Any) -> bool:
