@@ -127,10 +127,10 @@ def test_the_unified_diff_is_that_of_yaml() -> None:
 
 def test_the_unified_diff_is_between_the_manifests_that_show_writes() -> None:
     reader = MemoryReader(weave(*STORY))
-    ends = [
+    old, new = [
         manifest_yaml(manifest_at(reader, IT, at(time))).splitlines() for time in ("10:00:30", "10:01:30")
     ]
-    between = difflib.unified_diff(*ends, lineterm="")
+    between = difflib.unified_diff(old, new, lineterm="")
     found = as_unified(asked("10:00:30", "10:01:30", *STORY))
     assert list(found)[2:] == list(between)[2:]
 
