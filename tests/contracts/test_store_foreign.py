@@ -105,6 +105,13 @@ def test_time_and_limits_are_heeded_and_what_is_left_out_is_counted(store: Sqlit
     assert found(store, "a", most_spans=1) == ([span(1, 1, start=NINE + 1)], 2)
 
 
+def test_one_that_is_told_of_all_day_leaves_others_their_room(store: SqliteStore) -> None:
+    write(store, [*[part(n, 1, value="busy", start=NINE + n) for n in range(1, 50)], part(60, value="quiet")])
+    spans, more = found(store, "busy", "quiet", most_traces=3)
+    assert [int.from_bytes(one.trace_id, "big") for one in spans] == [1, 60, 2]
+    assert more >= 1
+
+
 def test_what_is_too_old_goes_by_when_it_came(store: SqliteStore, path: Path) -> None:
     write(
         store,

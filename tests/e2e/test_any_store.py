@@ -35,7 +35,7 @@ from kubeweft.display.views.loading import builtin_views
 from kubeweft.display.writing.json_shape import to_text, tree_as_json
 from kubeweft.display.writing.text import write_tree
 from kubeweft.model import vocabulary as v
-from kubeweft.model.errors import UserError
+from kubeweft.model.errors import NotNow
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.rules import LinkRule
@@ -176,12 +176,12 @@ def test_a_storage_that_was_restarted_is_read_on_by_a_reader_that_stays_open(
         export(store.receiver, recorded.spans)
         text = shown(remote, key, "tree")
         store.component.stop()
-        with pytest.raises(UserError, match="cannot be reached"):
+        with pytest.raises(NotNow, match="cannot be reached"):
             shown(remote, key, "tree")
         store.component.start()
 
         def reads_on() -> bool:
-            with contextlib.suppress(UserError):
+            with contextlib.suppress(NotNow):
                 return shown(remote, key, "tree") == text
             return False
 

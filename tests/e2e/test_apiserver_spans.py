@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from cluster_requests import Cluster, Json, config_map
 from controlplane.plane import ControlPlane
@@ -18,6 +23,7 @@ from controlplane.ports import free_ports
 from controlplane.testing import AuditTarget, wait_until
 from kubeweft.app.serving import ServeOptions
 from kubeweft.model import vocabulary as v
+from kubeweft.model.timestamps import format_timestamp
 from operator_process import OperatorProcess, kubeweft, listening_at, shown
 from rollout import Rollout
 from served_stores import served
@@ -179,6 +185,38 @@ def test_a_trace_viewer_gets_them_as_a_service_of_their_own(traced: Traced) -> N
     told = [span["operationName"] for span in trace["spans"] if services[span["processID"]] == SERVICE]
     assert len(told) == len(traced.foreign())
     assert any(words.startswith("etcdserverpb.KV/Txn") for words in told)
+
+
+def test_a_running_pods_program_is_shown_though_nothing_happens_to_the_pod(
+    traced: Traced, otlp_port: int
+) -> None:
+    pod = next(span for span in traced.spans if span["object"].startswith("pods/") and _uid(span))
+    provider = TracerProvider(resource=Resource({v.SERVICE_NAME: "shop", "k8s.pod.uid": _uid(pod)}))
+    exporter = OTLPSpanExporter(f"http://127.0.0.1:{otlp_port}", insecure=True)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    began = time.time_ns()
+    provider.get_tracer("test").start_span("pay").end()
+    provider.shutdown()
+    name, since = pod["object"].rpartition("/")[2], format_timestamp(began)
+
+    def told(*options: str) -> list[Json]:
+        spans = shown(traced.store, f"pod/{name}", "-n", traced.namespace, *options)["spans"]
+        return [span for span in spans if span["attributes"].get(v.SERVICE_NAME) == "shop"]
+
+    wait_until(told, "the Pod's own span", seconds=20)
+    for options in ([], ["--since", since], ["--select", "object"], ["--view", "tracing"]):
+        [span] = told(*options)
+        assert (span["name"], span["start"] >= since) == ("pay", True), options
+    assert (
+        kubeweft(
+            "show", "deployment/demo", "-n", traced.namespace, "--since", since, store=traced.store
+        ).count("shop: pay")
+        == 1
+    )
+
+
+def _uid(span: Json) -> str:
+    return str(span["attributes"].get(v.UID, "")) if span["source"] == "change" else ""
 
 
 def test_nothing_was_refused_or_lost(traced: Traced) -> None:

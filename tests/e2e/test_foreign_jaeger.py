@@ -40,12 +40,16 @@ def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TraceStore]:
         tell(store, "apiserver", {"audit-id": AUDIT_ID}, {}, below="etcdserverpb.KV/Txn")
         tell(store, "apiserver", {"audit-id": "another"}, {}, below="stranger")
         tell(store, "kubelet", {}, {"k8s.pod.uid": uid(1)}, below="pull")
+        tell(store, "shop", {}, {"k8s.pod.uid": uid(1)}, below="pay", clock="14:00:00")
+        tell(store, "shop", {}, {"k8s.pod.uid": uid(1)}, below="ship", clock="16:00:00")
         yield store
 
 
-def tell(store: TraceStore, service: str, attributes: Any, resource: Any, *, below: str) -> None:
+def tell(
+    store: TraceStore, service: str, attributes: Any, resource: Any, *, below: str, clock: str = "10:00:01"
+) -> None:
     """One trace of a service: a server span, and a failed one below."""
-    start = at("10:00:01")
+    start = at(clock)
     provider = TracerProvider(resource=Resource({"service.name": service, **resource}))
     address = urlsplit(store.receiver).netloc or store.receiver
     provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"http://{address}", insecure=True)))
@@ -67,20 +71,21 @@ def query_url(store: TraceStore) -> str:
     return f"http://{urlsplit(store.address).netloc}"
 
 
-def joined(store: TraceStore, **more: Any) -> Tree:
+def joined(store: TraceStore, *, since: int = 0, **more: Any) -> Tree:
     section = {"sources": [{"type": "jaeger", "url": query_url(store), **more}], "timeout": "10s"}
     settings = parse_extensions(section, "test")
     sources = sources_of(settings, hiding=Redactor(Redaction(), b""), where="test")
-    return read_story(MemoryReader(SPANS), POD, extensions=Extensions(sources, limits=settings.limits))
+    extensions = Extensions(sources, limits=settings.limits, now=lambda: at("15:00:00"))
+    return read_story(MemoryReader(SPANS), POD, since=since, extensions=extensions)
 
 
 def foreign(tree: Tree) -> dict[str, Fact]:
     return {fact.span.name: fact for fact in facts_of(tree.root.facts) if fact.span.source == "foreign"}
 
 
-@pytest.mark.parametrize("services", [[], ["apiserver", "kubelet"]])
+@pytest.mark.parametrize("services", [[], ["apiserver", "kubelet", "shop"]])
 def test_a_real_jaegers_spans_stand_where_they_belong(jaeger: TraceStore, services: list[str]) -> None:
-    wanted = {"work of apiserver", "etcdserverpb.KV/Txn", "work of kubelet", "pull"}
+    wanted = {"work of apiserver", "etcdserverpb.KV/Txn", "work of kubelet", "pull", "work of shop", "pay"}
     wait_until(lambda: foreign(joined(jaeger, services=services)).keys() >= wanted, "Jaeger to find them")
     tree = joined(jaeger, services=services)
     assert tree.truncated == ()
@@ -98,3 +103,4 @@ def test_a_real_jaegers_spans_stand_where_they_belong(jaeger: TraceStore, servic
     assert inner.span.error == "no leader"
     assert (entry.start, entry.end - entry.start) == (at("10:00:01"), 3 * MILLISECOND)
     assert found["work of kubelet"] in tree.root.facts
+    assert tree.root.end == found["work of shop"].end == at("14:00:00") + 3 * MILLISECOND

@@ -300,8 +300,9 @@ async def test_every_object_opens_its_own_tree(scene: Scene, page: Page) -> None
 async def test_coming_in_by_a_link_from_outside(scene: Scene, page: Page) -> None:
     """An address of a search, and one of a trace, work in a browser that has never been here."""
     await page.open(search_page(scene, "actors", resource="deployments", namespace=NAMESPACE, name="demo"))
+    hrefs = "[...document.querySelectorAll('a')].map(a => a.href)"
     found = await page.wait(
-        "(document.querySelector('a[href*=\"/trace/\"]') || {}).href", "a trace among the results"
+        rf"{hrefs}.find(href => /\/trace\/[0-9a-f]{{32}}/.test(href))", "a trace among the results"
     )
     await page.open("about:blank")
     await page.open(str(found).split("?")[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ from kubeweft.store.interfaces import SpanReader
 from kubeweft.store.opening import open_reader
 
 logger = logging.getLogger(__name__)
+
+NO_TRACE = bytes(16)  # the ID of none: to look for it costs little in any store
 
 Auth = Literal["none", "kubernetes"]
 
@@ -181,7 +184,7 @@ async def serving(
             grpc = _address(options.grpc, port)
             logger.info("serving Jaeger's storage API (gRPC) at %s", grpc)
         if options.http:
-            port = await stack.enter_async_context(_query_server(answers_for, options, workshop))
+            port = await stack.enter_async_context(_query_server(answers_for, options, workshop, reader))
             http = _address(options.http, port)
             logger.info("serving the query API%s at %s", " and the UI" if options.ui else "", http)
         yield Serving(grpc, http, bool(options.tls_cert), options.base_path)
@@ -189,12 +192,13 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def _query_server(
-    answers_for: AnswersFor, options: ServeOptions, workshop: Workshop
+    answers_for: AnswersFor, options: ServeOptions, workshop: Workshop, reader: SpanReader
 ) -> AsyncIterator[int]:
     host, port = parse_address(options.http)
     application = build_application(
         answers_for,
         workshop=workshop,
+        try_store=functools.partial(reader.window_of, NO_TRACE),
         ui=UserInterface(folder=Path(options.ui)) if options.ui else None,
         base_path=options.base_path,
         trace_page=options.trace_page,

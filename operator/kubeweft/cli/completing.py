@@ -15,7 +15,7 @@ from kubeweft.app.showing import stored_kinds, stored_names, views_of
 from kubeweft.cli import options
 from kubeweft.display.tree.selection import Selection
 from kubeweft.display.views.definitions import View, Views
-from kubeweft.model.errors import UserError
+from kubeweft.model.errors import NotNow, UserError
 
 DEFAULT_STORE = "kubeweft.db"
 MOST = 200
@@ -40,7 +40,7 @@ def complete_object(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
             cluster=ctx.params.get("cluster") or "",
             most=MOST,
         )
-    except UserError:
+    except (UserError, NotNow):
         return []
     return [CompletionItem(name if before else f"{kind}/{name}") for name in names]
 

@@ -24,7 +24,7 @@ NOT_TOLD = "the logs do not tell: import them again after logs that do"
 @click.command("import", short_help="Read audit logs from files, no cluster needed.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--cluster", default="local", show_default=True, help="Name of the cluster the logs are from.")
-@options.store
+@options.written_store
 @click.option(
     "--window-seconds",
     default=DEFAULT_WINDOW_SECONDS,

@@ -17,14 +17,18 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 REMOTE = "://"  # what only the address of a store somewhere else has
 
-store: Decorator = click.option(
-    "--store",
-    default="kubeweft.db",
-    show_default=True,
-    envvar="KUBEWEFT_STORE",
-    help="File of the embedded store, or the address of another: grpc://HOST:PORT (Jaeger's storage API),"
-    " http://HOST:PORT (the query API of a Jaeger).",
+
+def _store(means: str) -> Decorator:
+    return click.option(
+        "--store", default="kubeweft.db", show_default=True, envvar="KUBEWEFT_STORE", help=means
+    )
+
+
+store: Decorator = _store(
+    "File of the embedded store, or the address of another: grpc://HOST:PORT (Jaeger's storage API),"
+    " http://HOST:PORT (the query API of a Jaeger)."
 )
+written_store: Decorator = _store("File of the embedded store; made where there is none.")
 cluster: Decorator = click.option(
     "--cluster", default="", help="Name of the cluster, where the store has several."
 )

@@ -94,6 +94,9 @@ def kubeweft() -> None:
     """
 
 
+QUIET = "NONE"  # what gRPC itself would print stands in our own messages, said clearer
+
+
 def main() -> None:
     """The entry point: errors that a person can mend are one clear message and exit status 2."""
     run_command(kubeweft)
@@ -101,6 +104,7 @@ def main() -> None:
 
 def run_command(command: click.Command, *, name: str = "kubeweft") -> None:
     """Run what was typed to its end; ``name`` is what it was called by."""
+    os.environ.setdefault("GRPC_VERBOSITY", QUIET)  # read when it is loaded
     try:
         status = command.main(prog_name=name, standalone_mode=False)
         if isinstance(status, int):  # some command called ctx.exit

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kubeweft.cli import options
 from kubeweft.model.windows import DEFAULT_WINDOW_SECONDS
@@ -154,6 +155,8 @@ def serve(
 
     if not source:
         options.existing_store(store)
+    elif click.get_current_context().get_parameter_source("store") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--store and --from name two stores: one is served at a time")
     chosen = ServeOptions(
         store=store,
         source=source,

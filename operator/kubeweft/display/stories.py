@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kubeweft.display.extensions.joining import Extensions
-from kubeweft.display.reading.assembling import KindNames, assemble
+from kubeweft.display.reading.assembling import KindNames, NothingStored, assemble
 from kubeweft.display.reading.levels import DEFAULT_LIMITS, Limits
 from kubeweft.display.tree.selection import OWNED, Selection
 from kubeweft.display.tree.trees import FOREVER, Tree
@@ -29,7 +31,22 @@ def read_story(
 
     With ``extensions`` the spans of other tracing systems that belong to it are fetched from there.
     """
-    tree = assemble(reader, key, selection=selection, since=since, until=until, limits=limits, kinds=kinds)
-    if extensions is not None:
-        tree = extensions.join(tree)
+
+    def assembled(begin: int) -> Tree:
+        return assemble(
+            reader, key, selection=selection, since=begin, until=until, limits=limits, kinds=kinds
+        )
+
+    try:
+        tree = assembled(since)
+        if extensions is not None:
+            tree = extensions.join(tree)
+    except NothingStored:
+        known = reader.windows_of(key, since=0, until=since) if extensions is not None else ()
+        if extensions is None or not known or known[-1].start >= since:
+            raise
+        # Nothing has happened to it for a while; that its program was at work all the same only other systems tell.
+        tree = extensions.join(dataclasses.replace(assembled(known[-1].start), since=since))
+        if not tree.foreign:
+            raise
     return (view or builtin_views().view("tree")).arrange(tree)

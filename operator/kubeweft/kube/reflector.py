@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from kubernetes_asyncio.client.api_client import ApiClient
 
-from kubeweft.kube.collection import Collection, Recognise, WatchStream, whoever_answers
+from kubeweft.kube.collection import Collection, Recognise, Silent, WatchStream, whoever_answers
 from kubeweft.kube.failures import (
     ApiFailure,
     Forbidden,
@@ -179,6 +179,11 @@ class Reflector:
         except BadInput as error:
             self._progress.undecodable += 1
             raise Lost("UndecodableLine", str(error)) from error
+        except (
+            Silent
+        ):  # Events have no bookmarks, so where none happen this is no failure: look, and watch again
+            self._in_doubt = True
+            return
         finally:
             lived = loop.time() - began
             if lived >= self._limits.steady_after:

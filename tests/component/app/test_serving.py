@@ -15,6 +15,7 @@ import pytest
 from grpc import aio
 
 from controlplane.certificates import Authority
+from controlplane.ports import free_ports
 from kubeweft.app.kind_table import REFRESH, StoredKinds
 from kubeweft.app.serving import ServeOptions, Serving, serve_until_signal, serving, views_of
 from kubeweft.model.errors import UserError
@@ -84,6 +85,33 @@ async def test_one_kubeweft_reads_from_another(store: str, protocol: str) -> Non
     assert len(_ids(near[0])) > 10
 
 
+async def test_a_store_that_is_away_is_nobodys_mistake_and_may_come_back() -> None:
+    (port,) = free_ports(1)
+    options = ServeOptions(source=f"grpc://127.0.0.1:{port}?timeout=5", grpc=FREE, http=FREE)
+    object_asked = "resource=deploy&name=demo"
+    search = "service=tree&tags=%7B%22name%22%3A%22demo%22%7D"
+    async with serving(options) as served, aiohttp.ClientSession(f"http://{served.http}") as session:
+        for path in (
+            f"/api/traces?{search}",
+            f"/api/traces/{'4b' * 16}",
+            f"/redirect?{object_asked}",
+            "/readyz",
+        ):
+            async with session.get(path) as answer:
+                assert (answer.status, "Retry-After" in answer.headers) == (503, True), path
+                told = await answer.text()
+            assert ("cannot be reached" in told) == (path != "/readyz"), "probes are told no reason"
+        async with session.get("/healthz") as answer:
+            assert answer.status == 200
+        method = api.FIND_TRACES
+        async with aio.insecure_channel(served.grpc) as channel:
+            call = channel.unary_stream(method.path, method.request.SerializeToString, lambda read: read)
+            with pytest.raises(aio.AioRpcError, match="cannot be reached") as failed:
+                async for _ in call(method.request(), timeout=20):
+                    pass
+            assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 def _ids(trace: Any) -> set[str]:
     return {span["spanID"] for span in trace["spans"]}
 
@@ -129,9 +157,11 @@ def test_what_cannot_be_served_is_a_clear_error(store: str, options: Any, messag
 async def test_an_address_in_use_is_a_clear_error(store: str, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(UserError, match=address):
-            async with serving(ServeOptions(store=store, **{flag: address})):  # type: ignore[arg-type]
-                pass
+        options: Any = {flag: address}
+        for flags in ("--", "--serve-"):
+            with pytest.raises(UserError, match=f"{address}.*; choose another {flags}{flag}$"):
+                async with serving(ServeOptions(store=store, flags=flags, **options)):
+                    pass
 
 
 async def test_everybody_may_ask_where_that_is_said(store: str) -> None:

@@ -48,6 +48,13 @@ def test_importing_twice_adds_nothing(run: Typed, tmp_path: Path, folder: Path) 
     assert stored(tmp_path / "k.db") == stored(folder / "kubeweft.db")
 
 
+def test_an_address_is_no_store_to_write_to(fails: Fails, folder: Path, tmp_path: Path) -> None:
+    for address in ("grpc://127.0.0.1:1", "http://me:secret@127.0.0.1:1"):
+        said = fails("import", "--store", address, folder / "world.log", cwd=tmp_path)
+        assert "can only be read" in said
+        assert "secret" not in said
+
+
 def test_quiet_is_quiet(run: Typed, tmp_path: Path, folder: Path) -> None:
     done = run("import", "-q", "--store", "k.db", folder / "world.log", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

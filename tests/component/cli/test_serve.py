@@ -80,6 +80,7 @@ def test_names_pages_and_paths_of_the_query_api_are_told_by_flags(store: Path, t
         (["--store=nowhere.db"], "there is no store at nowhere.db"),
         (["--http=0.0.0.0:0"], "--auth kubernetes"),
         (["--http=0.0.0.0:0", "--auth=kubernetes"], "--insecure-no-tls"),
+        (["--from=grpc://127.0.0.1:1"], "--store and --from name two stores"),
         (["--shared-identities=prod"], "write NAME=CONTEXT"),
         (["--http=127.0.0.1:0", "--base-path=kubeweft"], "the base path 'kubeweft' has to be like /kubeweft"),
         (["--http=127.0.0.1:0", "--trace-page=https://jaeger.example"], "has to hold {trace_id}"),

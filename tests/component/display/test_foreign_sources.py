@@ -18,7 +18,7 @@ import pytest
 
 from kubeweft.display.extensions.configuring import parse_extensions, sources_of
 from kubeweft.display.extensions.joining import Extensions, ForeignLimits
-from kubeweft.display.extensions.sources import ForeignQuestion, ForeignSource, SourceFailed
+from kubeweft.display.extensions.sources import ForeignJoin, ForeignQuestion, ForeignSource, SourceFailed
 from kubeweft.display.extensions.tempo import query_for
 from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.stories import read_story
@@ -35,6 +35,7 @@ POD = key("pods", "web-1")
 HIDING = Redactor(Redaction(), b"")
 TRACE, SERVER, CHILD = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
 START = at("10:00:01")
+DAY = 86_400 * 10**9
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 Answers = dict[str, Any]
 
@@ -105,11 +106,15 @@ def source(api: FakeApi, **more: Any) -> ForeignSource:
     return sources_of(settings, hiding=HIDING, where="test")[0]
 
 
+def join(
+    value: str, *, attribute: str = "audit-id", since: int = START, until: int = START + 10**9
+) -> ForeignJoin:
+    return ForeignJoin(attribute, value, since, until)
+
+
 def question(**more: Any) -> ForeignQuestion:
     asked: dict[str, Any] = {
-        "joins": [("audit-id", "a")],
-        "since": START,
-        "until": START + 10**9,
+        "joins": [join("a")],
         "most_traces": 10,
         "most_spans": 100,
         "until_when": time.monotonic() + 5,
@@ -260,15 +265,60 @@ def test_what_jaeger_is_asked(serve: Serve) -> None:
 def test_jaeger_is_not_asked_for_ever(serve: Serve) -> None:
     api = serve(jaeger())
     found = source(api, type="jaeger").find(
-        question(joins=[("audit-id", str(n)) for n in range(100)], most_traces=5000)
+        question(joins=[join(str(n)) for n in range(100)], most_traces=5000)
     )
     assert len(api.asked) == 1 + 64
     assert (found.more, found.unasked) == (0, 36)
 
 
+def test_of_a_program_that_tells_all_day_jaeger_gives_some_and_it_is_told_that_there_is_more(
+    serve: Serve,
+) -> None:
+    def many(query: dict[str, str]) -> Answers:
+        return {"data": [{**jaeger_trace(), "spans": []}] * min(5000, int(query["limit"]))}
+
+    found = source(serve({"/api/traces": many}), type="jaeger", services=["x"]).find(question())
+    assert found.more == 1
+
+
+def test_every_value_is_looked_for_in_its_own_time(serve: Serve) -> None:
+    api = serve(jaeger())
+    pod = join("u", attribute="k8s.pod.uid", until=START + DAY)
+    source(api, type="jaeger", services=["x"]).find(question(joins=[pod, join("a")]))
+    ends = [int(query["end"]) * 1000 - START for _, query, _ in api.asked]
+    assert ends == [DAY + 1000, 10**9 + 1000]
+
+
+@pytest.mark.parametrize("kind", ["jaeger", "tempo"])
+def test_what_was_found_until_the_time_was_over_is_shown(serve: Serve, kind: str) -> None:
+    """The second question gets no answer in time."""
+    stuck, asked = threading.Event(), []
+    answers = jaeger() if kind == "jaeger" else tempo()
+    path = "/api/traces" if kind == "jaeger" else f"/api/v2/traces/{TRACE}"
+    first = answers[path]
+
+    def slow(_: object) -> Answers:
+        asked.append(1)
+        if len(asked) > 1:
+            stuck.wait(5)
+        return dict(first)
+
+    answers[path] = slow
+    if kind == "tempo":
+        answers["/api/search"]["traces"].append({"traceID": "1", "startTimeUnixNano": str(START + 1)})
+        answers[f"/api/v2/traces/{1:032x}"] = slow
+    more = {"services": ["x"]} if kind == "jaeger" else {}
+    found = source(serve(answers), type=kind, **more).find(
+        question(joins=[join("a"), join("b")], until_when=time.monotonic() + 0.5)
+    )
+    stuck.set()
+    assert len(found.spans) == 2
+    assert (found.unasked, found.more) == ((1, 0) if kind == "jaeger" else (0, 1))
+
+
 def test_tempo_is_asked_for_many_values_at_once(serve: Serve) -> None:
     api = serve(tempo())
-    source(api, type="tempo", tenant="team").find(question(joins=[("audit-id", str(n)) for n in range(100)]))
+    source(api, type="tempo", tenant="team").find(question(joins=[join(str(n)) for n in range(100)]))
     searches = [query["q"] for path, query, _ in api.asked if path == "/api/search"]
     assert len(searches) == 3
     assert sum(query.count("audit-id") for query in searches) == 100
@@ -277,8 +327,25 @@ def test_tempo_is_asked_for_many_values_at_once(serve: Serve) -> None:
     }
 
 
+def test_tempo_is_asked_for_no_more_than_a_week_and_for_pods_after_requests(serve: Serve) -> None:
+    """Its own limit is 168 hours, over which it answers nothing at all."""
+    api = serve({"/api/search": {"traces": []}})
+    now = START + 30 * DAY
+    pods = [join(str(n), attribute="k8s.pod.uid", since=START + n, until=now) for n in range(50)]
+    found = source(api, type="tempo").find(
+        question(joins=[*pods, join("a"), join("b", since=now, until=now)])
+    )
+    searches = [query for _, query, _ in api.asked]
+    assert [query["q"].count("audit-id") for query in searches] == [1, 1, 0, 0]
+    assert sum(query["q"].count("span.") for query in searches) == 52
+    assert all(int(query["end"]) - int(query["start"]) <= 168 * 3600 for query in searches)
+    assert int(searches[-1]["end"]) == now // 10**9 + 1
+    assert now - 7 * DAY <= found.before <= now - 6 * DAY
+    assert found.unasked == 0
+
+
 def test_no_value_can_break_out_of_a_query() -> None:
-    assert query_for([("audit-id", 'a" } || { true')]) == '{ span."audit-id" = "a\\" } || { true" }'
+    assert query_for([join('a" } || { true')]) == '{ span."audit-id" = "a\\" } || { true" }'
 
 
 @pytest.mark.parametrize(
@@ -372,8 +439,11 @@ def test_a_tree_without_requests_and_pods_asks_nobody(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("section", "told"),
     [
-        ({"source": []}, "unknown field `source`"),
-        ({"sources": [{"type": "zipkin", "url": "http://a"}]}, "zipkin"),
+        ({"source": []}, "there is no 'source' here: it takes sources, joins, timeout, spans"),
+        (
+            {"sources": [{"type": "zipkin", "url": "http://a"}]},
+            r"sources\[0\]: type: it is 'zipkin', but has to be one of jaeger, tempo",
+        ),
         ({"sources": [{"type": "tempo", "url": "a:3200"}]}, "has to be http://HOST:PORT"),
         ({"sources": [{"type": "tempo", "url": "http://me:secret@a"}]}, "put a token into a file"),
         ({"sources": [{"type": "tempo", "url": "http://far:1", "token_file": "t"}]}, "use https"),
@@ -382,10 +452,12 @@ def test_a_tree_without_requests_and_pods_asks_nobody(serve: Serve) -> None:
             {"sources": [{"type": "tempo", "url": "http://a"}, {"type": "tempo", "url": "http://a"}]},
             "same name",
         ),
-        ({"joins": [{"attribute": "x", "to": "pod"}]}, "pod"),
+        ({"joins": [{"attribute": "x", "to": "pod"}]}, "to: it is 'pod', but has to be one of audit-id, uid"),
         ({"joins": [{"attribute": " ", "to": "uid"}]}, "no name"),
         ({"timeout": "2h"}, "timeout"),
         ({"timeout": "soon"}, "soon"),
+        ({"timeout": 3}, "timeout: it is 3, but has to be a length of time like 3s"),
+        ({"sources": [{"name": "old", "type": "tempo"}]}, "source old: it needs 'url': text"),
         ({"spans": 0}, "spans"),
     ],
 )

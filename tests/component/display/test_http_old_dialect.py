@@ -172,6 +172,7 @@ async def test_types_and_their_links_are_the_architecture(client: Client, answer
     ("path", "message"),
     [
         ("/api/operations", "parameter 'service' is required"),
+        ("/api/traces?service=tree&start=1790000000000000&end=1780000000000000", "'start' lies after 'end'"),
         ("/api/traces?start=now", "malformed parameter 'start': this is no whole number"),
         ("/api/traces?limit=many", "malformed parameter 'limit'"),
         ("/api/traces?tags=name", "malformed parameter 'tags'"),

@@ -158,7 +158,8 @@ async def test_a_ui_may_live_under_a_path(folder: Path) -> None:
         assert (await client.get("/tools/kubeweft/api/services")).status == 200
         assert (await client.get("/tools/kubeweft/static/index-CDGSPNPD.js")).status == 200
         assert (await client.get("/search")).status == 404
-        assert (await client.get("/healthz")).status == 200
+        for probe in ("/healthz", "/readyz", "/tools/kubeweft/readyz"):
+            assert (await client.get(probe)).status == 200
         description = (await client.get("/tools/kubeweft/openapi.json")).json()
         assert description["servers"] == [{"url": "/tools/kubeweft"}]
 

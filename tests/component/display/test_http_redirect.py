@@ -83,7 +83,9 @@ async def test_the_page_may_be_elsewhere_or_under_a_path() -> None:
     ("path", "status", "message"),
     [
         ("/redirect", 400, "/redirect?resource=deployments.apps"),
-        ("/redirect?name=demo", 400, "tell which object"),
+        ("/redirect?name=demo", 400, "parameter 'resource' is required: /redirect?resource="),
+        (f"{DEMO}&namspace=x", 400, "it takes resource, name, namespace, cluster, time"),
+        (f"{DEMO}&<script>=x", 400, "a parameter that this page does not take"),
         (f"{DEMO}&time=soon", 400, "malformed parameter 'time': 'soon' is no time: write it like 10m"),
         (f"{DEMO}&time=10m&since=1h", 400, "either 'time'"),
         (f"{DEMO}&since=1h&until=2h", 400, "'since' lies after 'until'"),
@@ -106,3 +108,5 @@ async def test_a_stored_object_is_found_and_its_trace_opens() -> None:
         assert "default/demo" in opened["data"][0]["spans"][0]["operationName"]
         missing = await client.get("/redirect?resource=deploy&name=dem")
         assert missing.status == 404
+        elsewhere = await client.get("/redirect?resource=deploy&name=demo&namespace=none")
+        assert "there is one with namespace=default cluster=demo" in elsewhere.text

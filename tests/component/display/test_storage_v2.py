@@ -491,7 +491,7 @@ async def test_an_address_in_use_is_a_clear_error() -> None:
 
     with closing(Workshop()) as workshop:
         async with storage_server(nobody, "127.0.0.1:0", workshop) as port:
-            with pytest.raises(UserError, match=f"cannot listen at 127.0.0.1:{port}"):
+            with pytest.raises(UserError, match=f"storage API on 127.0.0.1:{port}: it cannot be had"):
                 async with storage_server(nobody, f"127.0.0.1:{port}", workshop):
                     pass
 

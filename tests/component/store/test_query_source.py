@@ -22,8 +22,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from controlplane.ports import free_ports
 from kubeweft.model.errors import UserError
 from kubeweft.otlp.encoding import encode_batch
+from kubeweft.runtime.stopping import Stopped
 from kubeweft.store.interfaces import ObjectQuery
 from kubeweft.store.opening import open_reader
+from kubeweft.store.remote.sources import StoreAway
 from store_samples import MINUTE, NINE, fact, key_of, object_span, trace_of
 
 SPANS = (object_span(key_of()), fact(key_of(), 1))
@@ -185,7 +187,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(server: Server) -> No
 )
 def test_what_else_a_server_answers_is_told_in_clear_words(server: Server, reply: Reply, said: str) -> None:
     server.reply = lambda _: reply
-    with open_reader(server.address) as reader, pytest.raises(UserError, match=said) as told:
+    with open_reader(server.address) as reader, pytest.raises(StoreAway, match=said) as told:
         reader.spans_of([trace_of(key_of())])
     assert str(told.value).startswith(f"the query API at {server.address}: ")
 
@@ -227,7 +229,7 @@ def test_a_server_that_does_not_answer_in_time_is_told(server: Server) -> None:
     began = time.monotonic()
     with (
         open_reader(f"{server.address}?timeout=1") as reader,
-        pytest.raises(UserError, match="no answer within 1 s"),
+        pytest.raises(Stopped, match="no answer within 1 s"),
     ):
         reader.spans_of([trace_of(key_of())])
     ended.set()
@@ -238,7 +240,7 @@ def test_a_server_that_does_not_exist_is_told() -> None:
     (port,) = free_ports(1)
     with (
         open_reader(f"http://127.0.0.1:{port}") as reader,
-        pytest.raises(UserError, match="cannot be reached"),
+        pytest.raises(StoreAway, match="cannot be reached"),
     ):
         reader.spans_of([trace_of(key_of())])
 
@@ -253,14 +255,14 @@ def test_a_server_that_does_not_exist_is_told() -> None:
 )
 def test_what_is_no_list_of_services_is_told(server: Server, reply: Reply, said: str) -> None:
     server.services, server.reply = None, lambda _: reply
-    with open_reader(server.address) as reader, pytest.raises(UserError, match=said):
+    with open_reader(server.address) as reader, pytest.raises(StoreAway, match=said):
         reader.find_objects(ObjectQuery(since=NINE, until=NINE + MINUTE))
 
 
 def test_an_address_with_a_space_in_it_is_told() -> None:
     with (
         open_reader("http://127.0.0.1:1/a b") as reader,
-        pytest.raises(UserError, match="this is no address"),
+        pytest.raises(StoreAway, match="this is no address"),
     ):
         reader.clusters()
 
@@ -269,7 +271,7 @@ def test_what_is_no_http_is_told() -> None:
     with (
         _speaking(b"SSH-2.0-OpenSSH_9.6\r\n") as address,
         open_reader(address) as reader,
-        pytest.raises(UserError, match=r"no whole HTTP answer.*SSH-2\.0"),
+        pytest.raises(StoreAway, match=r"no whole HTTP answer.*SSH-2\.0"),
     ):
         reader.spans_of([trace_of(key_of())])
 
@@ -280,7 +282,7 @@ def test_a_server_that_answers_a_byte_at_a_time_is_not_waited_for_without_end() 
     with (
         _speaking(head, dripping=True) as address,
         open_reader(f"{address}?timeout=1") as reader,
-        pytest.raises(UserError, match="no answer within 1 s"),
+        pytest.raises(Stopped, match="no answer within 1 s"),
     ):
         reader.spans_of([trace_of(key_of())])
     assert time.monotonic() - began < 5

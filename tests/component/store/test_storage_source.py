@@ -23,8 +23,10 @@ from kubeweft.model.errors import UserError
 from kubeweft.model.windows import NANOSECONDS
 from kubeweft.otlp import jaeger_storage as api
 from kubeweft.otlp.encoding import encode_batch
+from kubeweft.runtime.stopping import Stopped
 from kubeweft.store.interfaces import ObjectQuery
 from kubeweft.store.opening import open_reader
+from kubeweft.store.remote.sources import StoreAway
 from store_samples import MINUTE, NINE, fact, key_of, object_span, trace_of
 
 HOUR = 3600 * NANOSECONDS
@@ -123,7 +125,7 @@ def test_a_storage_that_does_not_exist_is_told() -> None:
     (port,) = free_ports(1)
     with (
         open_reader(f"grpc://127.0.0.1:{port}?timeout=5") as reader,
-        pytest.raises(UserError, match=rf"jaeger-storage at 127.0.0.1:{port}: cannot be reached .*wants TLS"),
+        pytest.raises(StoreAway, match=rf"jaeger-storage at 127.0.0.1:{port}: cannot be reached .*wants TLS"),
     ):
         reader.spans_of([trace_of(key_of())])
 
@@ -148,7 +150,17 @@ def test_what_a_storage_refuses_is_told_with_what_to_do(
         yield traces(*SPANS)
 
     storage.answer = answer
-    with open_reader(storage.address) as reader, pytest.raises(UserError, match=said):
+    with open_reader(storage.address) as reader, pytest.raises(StoreAway, match=said):
+        reader.spans_of([trace_of(key_of())])
+
+
+def test_what_is_wrong_with_the_question_is_no_fault_of_the_storage(storage: Storage) -> None:
+    def answer(_: api.Message, context: Any) -> Iterator[TracesData]:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "narrow it")
+        yield traces(*SPANS)
+
+    storage.answer = answer
+    with open_reader(storage.address) as reader, pytest.raises(UserError, match="narrow it"):
         reader.spans_of([trace_of(key_of())])
 
 
@@ -163,9 +175,7 @@ def test_a_storage_that_does_not_answer_in_time_is_told(storage: Storage) -> Non
     began = time.monotonic()
     with (
         open_reader(f"{storage.address}?timeout=1") as reader,
-        pytest.raises(
-            UserError, match=r"no answer within 1 s: narrow the time, or allow more with \?timeout="
-        ),
+        pytest.raises(Stopped, match=r"no answer within 1 s: narrow the time, or allow more with \?timeout="),
     ):
         reader.spans_of([trace_of(key_of())])
     ended.set()
@@ -266,7 +276,7 @@ def test_tls_with_a_ca_of_ones_own_and_a_token(tmp_path: Path) -> None:
         with open_reader(f"{address}&ca={tmp_path / 'ca.pem'}&token-file={tmp_path / 'token'}") as reader:
             assert reader.spans_of([trace_of(key_of())]) == list(SPANS)
         assert storage.tokens == ["Bearer secret"]
-        with open_reader(address) as reader, pytest.raises(UserError, match="cannot be reached"):
+        with open_reader(address) as reader, pytest.raises(StoreAway, match=r"cannot be reached.*speaks TLS"):
             reader.spans_of([trace_of(key_of())])  # signed by nobody whom this machine trusts
 
 

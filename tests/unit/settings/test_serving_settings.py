@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kubeweft.app.joining import ConnectedClients
 from kubeweft.app.serving import ServeOptions, check_exposure, serve_options, views_of
 from kubeweft.display.serving.http.server import is_loopback
 from kubeweft.model.errors import UserError
-from kubeweft.settings import load, parse_address
+from kubeweft.settings import Settings, load, parse_address
 
 CONFIG = Path(__file__).parents[3] / "config" / "jaeger"
 QUERY_API = CONFIG.parent / "query-api"
@@ -86,15 +87,23 @@ def test_clusters_share_identities_only_where_that_is_said() -> None:
 
 def test_addresses_that_others_reach_need_to_know_who_asks() -> None:
     flags = {"serve_http": "0.0.0.0:16686"}
-    with pytest.raises(UserError, match="--auth kubernetes"):
+    with pytest.raises(UserError, match="add --serve-auth kubernetes, or --serve-insecure-no-auth"):
         check_exposure(serve_options(load(flags=flags, file=None)))
     flags_of_one = {**flags, "serve_auth": "kubernetes"}
-    with pytest.raises(UserError, match="tokens of people would travel"):
+    with pytest.raises(UserError, match="--serve-tls-cert and --serve-tls-key, or --serve-insecure-no-tls"):
         check_exposure(serve_options(load(flags=flags_of_one, file=None)))
     for more in ({"serve_insecure_no_tls": "true"}, {"serve_tls_cert": "c", "serve_tls_key": "k"}):
         check_exposure(serve_options(load(flags={**flags_of_one, **more}, file=None)))
     check_exposure(serve_options(load(flags={**flags_of_one, "serve_http": "127.0.0.1:0"}, file=None)))
     check_exposure(serve_options(load(flags={**flags, "serve_insecure_no_auth": "true"}, file=None)))
+
+
+def test_what_is_told_to_serve_names_options_that_run_takes() -> None:
+    taken = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    for flags in ({}, {"serve_auth": "kubernetes"}):
+        with pytest.raises(UserError) as told:
+            check_exposure(serve_options(load(flags={"serve_http": "0.0.0.0:1", **flags}, file=None)))
+        assert set(re.findall(r"--[a-z-]+", str(told.value))) <= taken
 
 
 def test_clusters_that_are_not_watched_now_are_asked_nothing() -> None:

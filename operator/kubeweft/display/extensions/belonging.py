@@ -77,10 +77,13 @@ class _Forest:
         self._reached: set[Place] = set()
 
     def roots(self) -> Iterator[tuple[Join, ForeignSpan]]:
-        """Where what belongs to each value begins, in order of time; :meth:`below` is to be asked before the next."""
-        for span in sorted(self._spans.values(), key=_order):
-            join = self._join(span)
-            if join is None or _place(span) in self._reached or self._is_closed(span):
+        """Where what belongs to each value begins, in order of time; :meth:`below` is to be asked before the next.
+
+        Requests come before Pods: what a Pod's program tells all day leaves them their room.
+        """
+        joined = [(span, join) for span in self._spans.values() if (join := self._join(span))]
+        for span, join in sorted(joined, key=lambda one: (one[1][0] != "audit-id", _order(one[0]))):
+            if _place(span) in self._reached or self._is_closed(span):
                 continue
             entry = self._entry(span, join)
             yield join, span if _place(entry) in self._reached else entry

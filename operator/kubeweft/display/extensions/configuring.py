@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +18,7 @@ from kubeweft.display.extensions.joining import ForeignLimits
 from kubeweft.display.extensions.sources import ForeignSource
 from kubeweft.display.extensions.tempo import TempoSource
 from kubeweft.display.extensions.wanting import BUILTIN_RULES, Joined, JoinRule
+from kubeweft.display.words.mistakes import mistake_in
 from kubeweft.display.words.times import parse_duration
 from kubeweft.model.errors import UserError
 from kubeweft.model.windows import NANOSECONDS
@@ -51,7 +52,7 @@ class ExtensionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
     sources: tuple[SourceSettings, ...] = ()
     joins: tuple[JoinSettings, ...] = ()
-    timeout: str = "3s"
+    timeout: Annotated[str, msgspec.Meta(description="a length of time like 3s")] = "3s"
     spans: int = 5_000
 
     @property
@@ -71,9 +72,9 @@ def parse_extensions(section: Mapping[str, Any], where: str) -> ExtensionSetting
     try:
         settings = msgspec.convert(section, ExtensionSettings)
         _check(settings)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise UserError(f"{where}: {error}") from None
-    except UserError as error:
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where}: {mistake_in(error, wanted=ExtensionSettings, value=section)}") from None
+    except (ValueError, UserError) as error:
         raise UserError(f"{where}: {error}") from None
     return settings
 
@@ -88,32 +89,32 @@ def _check(settings: ExtensionSettings) -> None:
         raise ValueError(f"timeout has to be more than 0 and at most {LONGEST_WAIT:g} s")
     if not 0 < settings.spans <= 100_000:
         raise ValueError("spans has to be from 1 to 100000")
-    for join in settings.joins:
+    for number, join in enumerate(settings.joins):
         if not join.attribute.strip():
-            raise ValueError("joins: an attribute has no name")
+            raise ValueError(f"joins[{number}]: the attribute has no name")
     names = [_name(source) for source in settings.sources]
     if len(set(names)) < len(names):
         raise ValueError("sources: two have the same name")
-    for source in settings.sources:
-        _check_url(source)
+    for number, source in enumerate(settings.sources):
+        _check_url(source, f"source {source.name}" if source.name else f"sources[{number}]")
 
 
-def _check_url(source: SourceSettings) -> None:
+def _check_url(source: SourceSettings, where: str) -> None:
     try:
         parts = urlsplit(source.url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"sources: the url of a {source.type}: {error}") from None
+        raise ValueError(f"{where}: url: {error}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"sources: the url of a {source.type} has to be http://HOST:PORT or https://HOST")
+        raise ValueError(f"{where}: url: it has to be http://HOST:PORT or https://HOST")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError(
-            "sources: a url has no user and no query: put a token into a file, and name it as token_file"
+            f"{where}: url: it has no user and no query: put a token into a file, and name it as token_file"
         )
     if source.token_file and parts.scheme == "http" and host not in LOOPBACK:
-        raise ValueError("sources: a token would travel in plain text: use https")
+        raise ValueError(f"{where}: token_file: a token would travel in plain text: use https")
     if source.services and source.type != "jaeger":
-        raise ValueError("sources: only a jaeger is searched by services")
+        raise ValueError(f"{where}: services: only a jaeger is searched by services")
 
 
 def _source(settings: SourceSettings, hiding: Hiding, where: str) -> ForeignSource:

@@ -24,9 +24,9 @@ class EmbeddedSource:
         """The traces that are wanted."""
         question.left()
         found = self._reader.foreign_of(
-            question.joins,
-            since=question.since,
-            until=question.until,
+            [(join.attribute, join.value) for join in question.joins],
+            since=min(join.since for join in question.joins),
+            until=max(join.until for join in question.joins),
             most_traces=question.most_traces,
             most_spans=question.most_spans,
         )

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from kubeweft.display.extensions.http_api import Access, HttpApi
-from kubeweft.display.extensions.sources import ForeignAnswer, ForeignQuestion, SourceFailed
+from kubeweft.display.extensions.sources import ForeignAnswer, ForeignJoin, ForeignQuestion, SourceFailed
 from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.spans import Attributes, AttributeValue
 from kubeweft.otlp.foreign import Hiding, cleaned, is_ours
 
 MICROSECOND: Final = 1000
 MOST_QUESTIONS: Final = 64
-TRACES_EACH: Final = 20
+TRACES_EACH: Final = 100  # of one value and service; of more Jaeger gives the latest
 OURS: Final = "kubeweft-"  # the services under which Kubeweft's own spans are exported
 KINDS: Final = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 
@@ -41,40 +41,47 @@ class JaegerSource:
         asked = [(service, join) for join in question.joins for service in services]
         spans: dict[tuple[bytes, bytes], ForeignSpan] = {}
         traces: set[bytes] = set()
+        more = 0
         for number, (service, join) in enumerate(asked):
+            unasked = len(question.joins) - number // len(services)
             if (
                 number >= MOST_QUESTIONS
                 or len(traces) >= question.most_traces
                 or len(spans) >= question.most_spans
             ):
-                return ForeignAnswer(
-                    list(spans.values()), unasked=len(question.joins) - number // len(services)
-                )
-            for span in self._search(service, join, question):
+                return ForeignAnswer(list(spans.values()), more, unasked)
+            try:
+                found, left_out = self._search(service, join, question)
+            except SourceFailed:
+                if spans and question.is_over():
+                    return ForeignAnswer(list(spans.values()), more, unasked)
+                raise
+            more += left_out
+            for span in found:
                 spans.setdefault((span.trace_id, span.span_id), span)
                 traces.add(span.trace_id)
-        return ForeignAnswer(list(spans.values()))
+        return ForeignAnswer(list(spans.values()), more)
 
     def _all_services(self, question: ForeignQuestion) -> list[str]:
         named = self._api.get("/api/services", {}, question).get("data") or ()
         return sorted(str(name) for name in named if not str(name).startswith(OURS))
 
     def _search(
-        self, service: str, join: tuple[str, str], question: ForeignQuestion
-    ) -> Iterator[ForeignSpan]:
-        name, value = join
+        self, service: str, join: ForeignJoin, question: ForeignQuestion
+    ) -> tuple[list[ForeignSpan], int]:
+        """The spans of the traces found, and how many traces (at least) had no room."""
         asked = {
             "service": service,
-            "tags": json.dumps({name: value}),
-            "start": str(max(question.since, 0) // MICROSECOND),
-            "end": str(question.until // MICROSECOND + 1),
-            "limit": str(TRACES_EACH),
+            "tags": json.dumps({join.attribute: join.value}),
+            "start": str(max(join.since, 0) // MICROSECOND),
+            "end": str(join.until // MICROSECOND + 1),
+            "limit": str(TRACES_EACH + 1),
         }
         answer = self._api.get("/api/traces", asked, question)
         try:
-            for trace in answer.get("data") or ():
-                for span in _spans(trace):
-                    yield cleaned(span, hiding=self._hiding)
+            traces = list(answer.get("data") or ())
+            told = [span for trace in traces[:TRACES_EACH] for span in _spans(trace)]
+            return [cleaned(span, hiding=self._hiding) for span in told], len(traces[TRACES_EACH:])
         except (AttributeError, KeyError, TypeError, ValueError):
             raise SourceFailed("its answer is not what Jaeger answers") from None
 

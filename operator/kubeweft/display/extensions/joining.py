@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -15,16 +15,19 @@ from typing import Final
 from kubeweft.display.extensions.belonging import Belonging, belonging
 from kubeweft.display.extensions.sources import (
     ForeignAnswer,
+    ForeignJoin,
     ForeignQuestion,
     ForeignSource,
     SourceFailed,
 )
 from kubeweft.display.extensions.wanting import BUILTIN_RULES, JoinRule, Wanted, wanted_of
 from kubeweft.display.tree.trees import Tree, Truncation
+from kubeweft.display.words.times import in_words
 from kubeweft.model.windows import NANOSECONDS
 
 SLACK: Final = 5 * NANOSECONDS  # two clocks, and audit events that tell their times to the microsecond
 NARROW: Final = "narrow the time with --since and --until, or show one of its objects"
+MOVE: Final = "move the time with --since and --until"
 
 Answered = tuple[ForeignSource, ForeignAnswer | SourceFailed]
 
@@ -46,12 +49,16 @@ class ForeignLimits:
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """Where spans of other systems come from, and by which attributes they are joined. ``strict`` for who may not see all."""
+    """Where spans of other systems come from, and by which attributes they are joined. ``strict`` for who may not see all.
+
+    ``now`` gives nanoseconds: how far the work of what is still there has come.
+    """
 
     sources: Sequence[ForeignSource]
     rules: Sequence[JoinRule] = BUILTIN_RULES
     limits: ForeignLimits = ForeignLimits()
     strict: bool = False
+    now: Callable[[], int] = time.time_ns
 
     def restricted(self) -> Extensions:
         """For a viewer who may see some objects only: what carries no audit ID is of nobody who could be asked about.
@@ -65,7 +72,8 @@ class Extensions:
         sources = [source for source in self.sources if not source.is_empty]
         if not sources:
             return tree
-        wanted = [one for one in wanted_of(tree) if one.to == "audit-id" or not self.strict]
+        all_wanted = wanted_of(tree, now=self.now())
+        wanted = [one for one in all_wanted if one.to == "audit-id" or not self.strict]
         if not wanted:
             return tree
         asked = wanted[: self.limits.values]
@@ -84,9 +92,12 @@ class Extensions:
 
     def _question(self, asked: Sequence[Wanted]) -> ForeignQuestion:
         return ForeignQuestion(
-            joins=[(rule.attribute, one.value) for one in asked for rule in self.rules if rule.to == one.to],
-            since=min(one.start for one in asked) - SLACK,
-            until=max(one.end for one in asked) + SLACK,
+            joins=[
+                ForeignJoin(rule.attribute, one.value, one.start - SLACK, one.end + SLACK)
+                for one in asked
+                for rule in self.rules
+                if rule.to == one.to
+            ],
             most_traces=self.limits.traces,
             most_spans=self.limits.spans_read,
             until_when=time.monotonic() + self.limits.seconds,
@@ -128,3 +139,6 @@ def _unasked(answers: Sequence[Answered], question: ForeignQuestion, *, beyond: 
         elif unasked := answer.unasked + beyond:
             hint = f"it was asked about {every - unasked} of {every} requests and Pods; {NARROW}"
             yield Truncation(what="extension", of=source.name, shown=every - unasked, more=unasked, hint=hint)
+        if not isinstance(answer, SourceFailed) and answer.before:
+            hint = f"it was asked for those since {in_words(answer.before)} only; for earlier ones {MOVE}"
+            yield Truncation(what="extension", of=source.name, shown=0, more=1, hint=hint)

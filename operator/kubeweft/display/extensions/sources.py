@@ -15,16 +15,23 @@ class SourceFailed(KubeweftError):
     """A source gave no answer; the message says why, and never quotes what it said but for a short line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignQuestion:
-    """Which traces are wanted: those with a span that has one of the (attribute, value) ``joins``, and lies between.
+class ForeignJoin(NamedTuple):
+    """An attribute with the value that spans are to have, and between which times (nanoseconds) they are looked for."""
 
-    Times are nanoseconds. ``until_when`` is a moment of the monotonic clock at which nobody waits any longer.
-    """
-
-    joins: Sequence[tuple[str, str]]
+    attribute: str
+    value: str
     since: int
     until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignQuestion:
+    """Which traces are wanted: those with a span that has one of the ``joins``.
+
+    ``until_when`` is a moment of the monotonic clock at which nobody waits any longer.
+    """
+
+    joins: Sequence[ForeignJoin]
     most_traces: int
     most_spans: int
     until_when: float
@@ -36,16 +43,22 @@ class ForeignQuestion:
             raise SourceFailed("it took too long to answer")
         return left
 
+    def is_over(self) -> bool:
+        """Whether nobody waits any longer: what was found until now is the answer."""
+        return time.monotonic() >= self.until_when
+
 
 class ForeignAnswer(NamedTuple):
     """Whole traces, as far as the source has them.
 
-    ``more`` traces had no room in the answer, and for ``unasked`` of the joins there was no time to look.
+    ``more`` traces (at least) had no room in the answer, and for ``unasked`` of the joins there was no time to look.
+    ``before``: what lies before this time (nanoseconds) was not looked for, 0 where all was.
     """
 
     spans: list[ForeignSpan]
     more: int = 0
     unasked: int = 0
+    before: int = 0
 
 
 class ForeignSource(Protocol):

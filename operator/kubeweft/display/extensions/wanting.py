@@ -6,10 +6,10 @@ Kubeweft, an installation adds others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from kubeweft.display.tree.trees import Fact, Tree, facts_of, latest_end, shown_nodes
+from kubeweft.display.tree.trees import Fact, Node, Tree, facts_of, latest_end, shown_nodes, succeeded
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan
 
@@ -33,7 +33,7 @@ BUILTIN_RULES: Final = (JoinRule(v.AUDIT_ID, "audit-id"), JoinRule(POD_UID, "uid
 
 
 class Wanted(NamedTuple):
-    """One value that foreign spans may carry, and of which time."""
+    """One value that foreign spans may carry, and of which time (nanoseconds)."""
 
     to: Joined
     value: str
@@ -41,19 +41,51 @@ class Wanted(NamedTuple):
     end: int
 
 
-def wanted_of(tree: Tree) -> list[Wanted]:
-    """The audit IDs of all requests and the UIDs of all Pods, in the order of display, each once."""
+def wanted_of(tree: Tree, *, now: int) -> list[Wanted]:
+    """The audit IDs of all requests and the UIDs of all Pods, in the order of display, each once.
+
+    A request has its own time. A Pod works while nobody tells anything about it: until it is gone, else until ``now``.
+    """
     found: dict[tuple[Joined, str], Wanted] = {}
     for node in shown_nodes(tree):
-        is_pod = (node.key.group, node.key.resource) == ("", "pods")
         for fact in facts_of(node.facts):
-            if fact.start > tree.until or latest_end(fact) < tree.since:
-                continue
-            if audit_id := audit_id_of(fact):
+            audit_id = audit_id_of(fact)
+            if audit_id and fact.start <= tree.until and latest_end(fact) >= tree.since:
                 _widen(found, Wanted("audit-id", audit_id, fact.start, fact.end))
-            if is_pod and fact.span.key == node.key and (uid := own_uid_of(fact)):
-                _widen(found, Wanted("uid", uid, fact.start, fact.end))
+        if is_pod(node):
+            for wanted in _lives(node, tree, now):
+                _widen(found, wanted)
     return list(found.values())
+
+
+def is_pod(node: Node) -> bool:
+    """Whether spans may belong to the object itself, and not only to requests on it."""
+    return (node.key.group, node.key.resource) == ("", "pods")
+
+
+def _lives(node: Node, tree: Tree, now: int) -> Iterator[Wanted]:
+    """When each Pod of this name was there within the time that is shown.
+
+    From its creation; where nothing tells that, from where the time begins, or without such from the first that is known.
+    """
+    of_uid: dict[str, list[Fact]] = {}
+    for fact in facts_of(node.facts):
+        if fact.span.key == node.key and (uid := own_uid_of(fact)):
+            of_uid.setdefault(uid, []).append(fact)
+    for uid, facts in of_uid.items():
+        first, last = min(fact.start for fact in facts), max(latest_end(fact) for fact in facts)
+        begin = first if tree.since <= 0 or any(map(_is_creation, facts)) else min(first, tree.since)
+        gone = [fact.end for fact in facts if fact.text(v.CHANGE_TYPE) == "Deleted"]
+        end = max(gone) if gone else max(last, now)
+        start, end = max(begin, tree.since), min(end, tree.until)
+        if start <= end:
+            yield Wanted("uid", uid, start, end)
+
+
+def _is_creation(fact: Fact) -> bool:
+    if fact.span.source == "change":
+        return fact.text(v.CHANGE_TYPE) == "Added"
+    return fact.text(v.VERB) == "create" and succeeded(fact.span)
 
 
 def audit_id_of(fact: Fact) -> str:

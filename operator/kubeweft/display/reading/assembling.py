@@ -47,6 +47,10 @@ class KindNames(Protocol):
         """The resource type of a plural resource name, or None while it is unknown."""
 
 
+class NothingStored(UserError):
+    """Nothing is stored about an object in some time."""
+
+
 def assemble(
     reader: SpanReader,
     key: ObjectKey,
@@ -59,12 +63,12 @@ def assemble(
 ) -> Tree:
     """The object and those around it that are selected, as stored, from all windows between two times (nanoseconds).
 
-    Raises ``UserError`` where nothing is stored about the object in that time.
+    Raises ``NothingStored`` where that is so of the object in that time.
     """
     reading = Reading(reader, since, until, limits)
     found = follow(reading, key, selection=selection)
     if not found.windows[key]:
-        raise UserError(_nothing_stored(reader, key))
+        raise NothingStored(_nothing_stored(reader, key))
     neighbours = read_neighbours(reading, found, selection=selection) if selection.linked in FULLER else []
     depth = len(found.way) - 1 + min(selection.down, limits.depth)
     children = place(found.root, met_by=found.met_by, linked_down=found.linked_down, depth=depth)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from kubeweft.display.reading.levels import Found, LeftOut
 from kubeweft.display.tree.selection import Selection
 from kubeweft.display.tree.trees import Truncation
-from kubeweft.display.words.left_out_wording import EARLIER, FULL, IN_TIME, LOWER, OWNED
+from kubeweft.display.words.left_out_wording import EARLIER, FULL, IN_SPACE, IN_TIME, LOWER, OWNED
 from kubeweft.model.references import ObjectKey, group_resource
 
 HINTS = {
@@ -20,6 +20,7 @@ HINTS = {
     "depth": LOWER,
     "windows": EARLIER,
     "around": EARLIER,
+    "contents": IN_SPACE,
     "linked_read": IN_TIME,
     "siblings": FULL,
 }

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kubeweft.model.errors import UserError
 from kubeweft.model.kinds import guess_resource
@@ -41,6 +41,17 @@ class Wanted:
     cluster: str = ""
 
 
+class Hints(NamedTuple):
+    """How messages tell whoever asks to write a namespace and a cluster, and to see what there is."""
+
+    namespace: str = "-n "
+    cluster: str = "--cluster "
+    listing: str = "`kubeweft search` lists what there is"
+
+
+TYPED: Final = Hints()
+
+
 def parse_argument(words: Sequence[str]) -> tuple[str, str]:
     """Kind and name from ``deploy/demo`` or ``deploy demo``; raises ``UserError``."""
     parts = words[0].split("/") if len(words) == 1 else list(words)
@@ -62,14 +73,14 @@ def resources_of(kind: str, kinds: KindLookup) -> Resources:
     return (group or None, word), (group or None, guess_resource(word))
 
 
-def resolve(reader: SpanReader, kinds: KindLookup, wanted: Wanted) -> ObjectKey:
+def resolve(reader: SpanReader, kinds: KindLookup, wanted: Wanted, *, hints: Hints = TYPED) -> ObjectKey:
     """The one stored object that is meant; raises ``UserError`` if there is none or more than one."""
     resources = resources_of(wanted.kind, kinds)
     keys = _candidates(reader, resources, wanted)
     if not keys:
-        raise UserError(_not_found(reader, resources, wanted))
+        raise UserError(_not_found(reader, resources, wanted, hints))
     if len(keys) > 1:
-        raise UserError(_ambiguous(keys, wanted))
+        raise UserError(_ambiguous(keys, wanted, hints))
     return keys[0]
 
 
@@ -89,22 +100,24 @@ def _candidates(reader: SpanReader, resources: Resources, wanted: Wanted) -> lis
     return sorted({item.key for item in found})
 
 
-def _ambiguous(keys: Sequence[ObjectKey], wanted: Wanted) -> str:
+def _ambiguous(keys: Sequence[ObjectKey], wanted: Wanted, hints: Hints) -> str:
     argument = f"{wanted.kind}/{wanted.name}"
     if len({key.cluster for key in keys}) > 1:
         clusters = ", ".join(sorted({key.cluster for key in keys}))
-        return f"{argument} is known in several clusters: add --cluster, one of {clusters}"
+        return f"{argument} is known in several clusters: add {hints.cluster.rstrip()}, one of {clusters}"
     if len({key[1:3] for key in keys}) > 1:
         names = ", ".join(sorted({f"{group_resource(k.group, k.resource)}/{k.name}" for k in keys}))
         return f"'{wanted.kind}' can mean several resources: write one of {names}"
     if len({key.namespace for key in keys}) > 1:
         namespaces = ", ".join(sorted({key.namespace for key in keys}))
-        return f"{argument} is known in several namespaces: add -n, one of {namespaces}"
+        return (
+            f"{argument} is known in several namespaces: add {hints.namespace.rstrip()}, one of {namespaces}"
+        )
     names = ", ".join(sorted(key.name for key in keys))
     return f"{argument} fits several objects: write one of {names}"
 
 
-def _not_found(reader: SpanReader, resources: Resources, wanted: Wanted) -> str:
+def _not_found(reader: SpanReader, resources: Resources, wanted: Wanted, hints: Hints) -> str:
     place = f" in namespace {wanted.namespace}" if wanted.namespace else ""
     place += f" of cluster {wanted.cluster}" if wanted.cluster else ""
     message = f"nothing is stored about {wanted.kind}/{wanted.name}{place}"
@@ -115,21 +128,21 @@ def _not_found(reader: SpanReader, resources: Resources, wanted: Wanted) -> str:
         return f"{message}: there is no such cluster, but {', '.join(sorted(clusters))}"
     elsewhere = reader.find_objects(ObjectQuery(resources=resources, name=wanted.name, limit=CANDIDATES))
     if elsewhere:
-        places = sorted({_place_of(found) for found in elsewhere})
+        places = sorted({_place_of(found, hints) for found in elsewhere})
         return f"{message}, but there is one with {' or '.join(places)}"
     stored = reader.find_objects(ObjectQuery(resources=resources, limit=NAMES_COMPARED))
     if not stored:
-        return f"{message}: no object of that kind is; `kubeweft search` lists what there is"
-    return f"{message}{_nearest(stored, wanted)}"
+        return f"{message}: no object of that kind is; {hints.listing}"
+    return f"{message}{_nearest(stored, wanted, hints)}"
 
 
-def _place_of(found: FoundObject) -> str:
-    namespace = f"-n {found.key.namespace} " if found.key.namespace else ""
-    return f"{namespace}--cluster {found.key.cluster}"
+def _place_of(found: FoundObject, hints: Hints) -> str:
+    namespace = f"{hints.namespace}{found.key.namespace} " if found.key.namespace else ""
+    return f"{namespace}{hints.cluster}{found.key.cluster}"
 
 
-def _nearest(stored: Sequence[FoundObject], wanted: Wanted) -> str:
+def _nearest(stored: Sequence[FoundObject], wanted: Wanted, hints: Hints) -> str:
     names = sorted({found.key.name for found in stored})
     near = difflib.get_close_matches(wanted.name, names, n=3, cutoff=0.5)
     near = near or [name for name in names if wanted.name in name][:3]
-    return f": did you mean {' or '.join(near)}?" if near else "; `kubeweft search` lists what there is"
+    return f": did you mean {' or '.join(near)}?" if near else f"; {hints.listing}"

@@ -12,7 +12,8 @@ from typing import Final
 
 from kubeweft.display.answering.contract import DisplayedTrace, TraceQuestion, TraceSummary
 from kubeweft.display.answering.flattening import UNBOUNDED
-from kubeweft.display.reading.resolving import Wanted, resolve
+from kubeweft.display.reading.assembling import NothingStored
+from kubeweft.display.reading.resolving import Hints, Wanted, resolve
 from kubeweft.display.serving import notices
 from kubeweft.display.serving.dependencies import TypeLink, type_links
 from kubeweft.display.serving.questions import understand
@@ -27,6 +28,7 @@ from kubeweft.store.interfaces import SpanReader
 
 STORED: Final = "stored"
 DEFAULT_VIEW: Final = "tree"
+PARAMETERS: Final = Hints("namespace=", "cluster=", "a search in the UI lists what there is")
 
 
 class StoryAnswers:
@@ -97,7 +99,7 @@ class StoryAnswers:
         service = Service(view, selection)
         try:
             tree = self._trees.read(shown, service, self._bounds.opened)
-        except UserError:  # nothing is stored in the part of it that was asked for
+        except NothingStored:  # in the part of it that was asked for
             return None
         tree = tree if self._join is None else self._join(tree)
         return displayed(shown, self._trees.arranged(tree, service), service, most=UNBOUNDED)
@@ -117,7 +119,7 @@ class StoryAnswers:
         """The ID under which an object is shown; ``UserError`` where nothing, or more than one object, fits."""
         service = self._service(f"{view} {selection}" if selection not in ("", DEFAULT_SELECTION) else view)
         wanted = Wanted(kind=resource, name=name, namespace=namespace, cluster=cluster)
-        key = resolve(self._reader, self._kinds, wanted)
+        key = resolve(self._reader, self._kinds, wanted, hints=PARAMETERS)
         shown = self._trees.shown(key, service, since=since, until=until)
         if shown is None:
             raise UserError(f"nothing is stored about {key} in this time: move the range of time")

@@ -11,12 +11,12 @@ from typing import Final
 
 from kubeweft.display.answering.contract import DisplayedTrace
 from kubeweft.display.answering.finer_times import with_finer_times
+from kubeweft.display.reading.assembling import NothingStored
 from kubeweft.display.serving.looking import Looking
 from kubeweft.display.serving.questions import Meaning
 from kubeweft.display.serving.ranges import Shown
 from kubeweft.display.serving.stored import stored_trace
 from kubeweft.display.serving.trees import Bounds, Service, Trees, displayed, keys_of
-from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
 
 MOST_TRACES: Final = 1000
@@ -76,7 +76,7 @@ class TreeSearch:
         bounds = self._bounds
         try:
             tree = self._trees.read(shown, self._service, bounds.found)
-        except UserError:  # it was removed since it was found
+        except NothingStored:  # it was removed since it was found
             return None
         if self._service.selection.siblings:
             self._inside.update(keys_of(tree.root))

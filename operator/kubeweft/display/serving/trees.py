@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from kubeweft.display.answering.addressing import Addresses
 from kubeweft.display.answering.contract import DisplayedTrace
 from kubeweft.display.answering.flattening import flatten
-from kubeweft.display.reading.assembling import KindNames, assemble
+from kubeweft.display.reading.assembling import KindNames, NothingStored, assemble
 from kubeweft.display.reading.levels import DEFAULT_LIMITS, Limits
 from kubeweft.display.reading.resolving import KindLookup
 from kubeweft.display.serving.access import tell_undecided
@@ -17,7 +17,6 @@ from kubeweft.display.serving.ranges import Shown, shown_between
 from kubeweft.display.tree.selection import Selection
 from kubeweft.display.tree.trees import Node, Tree
 from kubeweft.display.views.definitions import View
-from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import SpanReader
 
@@ -67,7 +66,7 @@ class Trees:
     kinds: KindTable
 
     def read(self, shown: Shown, service: Service, limits: Limits) -> Tree:
-        """What is stored, not arranged; raises ``UserError`` where there is nothing."""
+        """What is stored, not arranged; raises ``NothingStored`` where there is nothing."""
         return assemble(
             self.reader,
             shown.key,
@@ -83,7 +82,7 @@ class Trees:
         only_up = dataclasses.replace(selection, down=0, siblings=False, linked="none")
         try:
             return keys_of(assemble(self.reader, key, since=since, until=until, selection=only_up).root)
-        except UserError:
+        except NothingStored:
             return [key]
 
     def arranged(self, tree: Tree, service: Service) -> Tree:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
+from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, facts_of
 
 
 def fit_objects(tree: Tree) -> Tree:
@@ -25,8 +25,15 @@ def _fit(node: Node) -> Node:
     if not inside:
         return node
     return dataclasses.replace(
-        node, start=min(part.start for part in inside), end=max(part.end for part in inside)
+        node, start=min(part.start for part in inside), end=max(_end(part) for part in inside)
     )
+
+
+def _end(part: Fact | Node) -> int:
+    """When it ends; what a span of another system has started may go on after it."""
+    if isinstance(part, Fact) and part.children and part.span.source == "foreign":
+        return max(fact.end for fact in facts_of((part,)))
+    return part.end
 
 
 def _has_time(node: Node) -> bool:

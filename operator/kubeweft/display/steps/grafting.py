@@ -2,6 +2,9 @@
 
 They keep their own nesting, and a span that belongs to another request than its parent stands under that one. Where a
 request is folded with others, what its servers did stands beside it: under it would be taken for more of the same.
+
+The audit log takes the time of a request's end before the server has told everything to whoever traces it (milliseconds).
+So a request is shown until the last of what was done for it; its line still tells how long it took itself.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from kubeweft.display.extensions.wanting import JOIN_MARK, Joined, audit_id_of, join_of
+from kubeweft.display.extensions.wanting import JOIN_MARK, Joined, audit_id_of, is_pod, join_of
+from kubeweft.display.tree.changing import enclosing
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, facts_of, shown_nodes
 from kubeweft.model import identity
 from kubeweft.model import vocabulary as v
@@ -37,7 +41,7 @@ def graft_foreign(tree: Tree) -> Tree:
 
     def visit(node: Node) -> Node:
         facts = tuple(_with_requests(node.facts, grafts))
-        own = [fact for life in node.lives for fact in grafts.of_pod(node, life.uid)] if _is_pod(node) else []
+        own = [fact for life in node.lives for fact in grafts.of_pod(node, life.uid)] if is_pod(node) else []
         if own:
             facts = tuple(_merged(facts, own))
         return dataclasses.replace(node, facts=facts) if facts != node.facts else node
@@ -154,7 +158,7 @@ def _homes(tree: Tree) -> set[Home]:
     homes: set[Home] = set()
     for node in shown_nodes(tree):
         homes.update(("audit-id", audit_id_of(fact)) for fact in facts_of(node.facts))
-        if _is_pod(node):
+        if is_pod(node):
             homes.update(("uid", life.uid) for life in node.lives)
     return homes - {("audit-id", ""), ("uid", "")}
 
@@ -167,7 +171,9 @@ def _with_requests(facts: Iterable[Fact], grafts: _Grafts) -> Iterable[Fact]:
         children = tuple(_with_requests(fact.children, grafts)) if fact.children else ()
         grafted = grafts.of_request(fact)
         if grafted and not fact.folds:
-            children, grafted = (*children, *grafted), ()
+            end = max(fact.end, *[one.end for one in facts_of(grafted)])
+            yield enclosing(fact, fact.start, end, (*children, *grafted))
+            continue
         same = len(children) == len(fact.children) and all(map(_is, children, fact.children))
         yield fact if same else fact.holding(children)
         yield from grafted
@@ -193,10 +199,6 @@ def _attributes(span: ForeignSpan) -> Attributes:
             if name not in OF_OBJECTS:
                 told.setdefault(name, value)
     return told
-
-
-def _is_pod(node: Node) -> bool:
-    return (node.key.group, node.key.resource) == ("", "pods")
 
 
 def _is(new: Fact, old: Fact) -> bool:

@@ -3,7 +3,8 @@
 ``deletecollection`` is one request on no object, so nothing joins it by UID: it counts where an object of the type and
 namespace began to go while it ran, and no other request explains that. Who deletes an object while its collection is
 being deleted finds it marked already: the mark is the collection's. What a collection took was not before its request.
-Where that was sent to empty a namespace, the request that deleted the namespace is kept too.
+Where that was sent to empty a namespace, the request that deleted the namespace is kept too. And where the tree begins
+with a Namespace, what it was emptied of is its own story: of each type first the first request and the last that failed.
 """
 
 from __future__ import annotations
@@ -15,25 +16,29 @@ from kubeweft.display.steps.explaining.deeds import asks_to_end
 from kubeweft.display.tree.changing import relabelled
 from kubeweft.display.tree.made import SHOWN_TAKEN, with_tags
 from kubeweft.display.tree.trees import (
+    NAMESPACE_CONTROLLER,
     Fact,
     Node,
     Tree,
+    Truncation,
     each_node,
+    is_namespace,
     is_of_namespace,
     namespace_of,
     succeeded,
 )
 from kubeweft.display.words.actors import requester
+from kubeweft.display.words.left_out_wording import EARLIER
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import NANOSECONDS
 
-NAMESPACE_CONTROLLER = ":namespace-controller"
+MOST_EMPTYING = 100  # requests; a Namespace is emptied type by type, again and again until nothing is left
 BEGINNING = "+ metadata.deletionTimestamp"
 
 
 def keep_deleting_collections(tree: Tree) -> Tree:
-    """No ``deletecollection`` at the root but those that took objects of the tree with them."""
+    """No ``deletecollection`` at the root but those that took objects of the tree, or emptied the Namespace it is of."""
     around = [fact for fact in tree.root.facts if _is_around(fact, tree.root.key)]
     if not around:
         return tree
@@ -41,9 +46,43 @@ def keep_deleting_collections(tree: Tree) -> Tree:
     collections.sort(key=lambda f: (f.start, f.span.span_id))
     took: list[Fact] = []
     ended = each_node(tree, lambda node: _with_what_took_it(node, collections, took))
-    kept = {f.span.span_id for f in (*took, *_namespaces_deleted(around, took))}
+    emptying = _emptying(tree, around)
+    told = emptying[:MOST_EMPTYING]
+    kept = {f.span.span_id for f in (*took, *_namespaces_deleted(around, took), *told)}
     facts = [f for f in ended.root.facts if f.span.span_id in kept or not _is_around(f, tree.root.key)]
-    return dataclasses.replace(ended, root=dataclasses.replace(ended.root, facts=tuple(facts)))
+    return dataclasses.replace(
+        ended,
+        root=dataclasses.replace(ended.root, facts=tuple(facts)),
+        truncated=(*ended.truncated, *_left_out(tree, shown=len(told), all_=len(emptying))),
+    )
+
+
+def _emptying(tree: Tree, around: Sequence[Fact]) -> list[Fact]:
+    """The requests that emptied the Namespace which the tree begins with, those first that tell the most."""
+    root = tree.root
+    if not is_namespace(root.key):
+        return []
+    deletions = sorted((f.start, f.text(v.UID)) for f in root.facts if f.text(v.VERB) == "delete")
+    by_type: dict[tuple[ObjectKey, str], list[Fact]] = {}
+    for fact in sorted(around, key=lambda f: (f.start, f.span.span_id)):
+        if _is_emptying(fact, root.key) and fact.end >= tree.since and fact.start <= tree.until:
+            lives = ["", *[uid for start, uid in deletions if start <= fact.start]]
+            by_type.setdefault((fact.span.key, lives[-1]), []).append(fact)
+    first = [facts[0] for facts in by_type.values()]
+    failed = [f for facts in by_type.values() for f in [f for f in facts if not succeeded(f.span)][-1:]]
+    others = [fact for facts in by_type.values() for fact in facts]
+    return list({fact.span.span_id: fact for fact in (*first, *failed, *others)}.values())
+
+
+def _is_emptying(fact: Fact, space: ObjectKey) -> bool:
+    own = fact.span.key
+    return not own.name and namespace_of(own) == space and fact.text(v.USER).endswith(NAMESPACE_CONTROLLER)
+
+
+def _left_out(tree: Tree, *, shown: int, all_: int) -> Iterator[Truncation]:
+    if all_ > shown:
+        of = str(tree.root.key)
+        yield Truncation(what="collections", of=of, shown=shown, more=all_ - shown, hint=EARLIER)
 
 
 def _with_what_took_it(node: Node, collections: Sequence[Fact], took: list[Fact]) -> Node:

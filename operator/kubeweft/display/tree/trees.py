@@ -20,6 +20,7 @@ from kubeweft.model.spans import Span
 from kubeweft.model.windows import NANOSECONDS
 
 FOREVER = 2**63 - 1
+NAMESPACE_CONTROLLER = ":namespace-controller"  # so ends the account of who empties namespaces that are to go
 OWNER_RULE = "owner"  # the name under which owner references are followed, with a LinkRule or without
 
 Folds = Literal["", "conflicts", "series", "group"]
@@ -275,6 +276,11 @@ def link_target(link: Span) -> ObjectKey:
 def namespace_of(key: ObjectKey) -> ObjectKey | None:
     """The Namespace that an object is in, None for what is in none."""
     return ObjectKey(key.cluster, *NAMESPACES, "", key.namespace) if key.namespace else None
+
+
+def is_namespace(key: ObjectKey) -> bool:
+    """Whether an object is a Namespace."""
+    return bool(key.name) and (key.group, key.resource) == NAMESPACES
 
 
 def is_of_namespace(fact: Fact, key: ObjectKey) -> bool:

@@ -17,10 +17,17 @@ from kubeweft.display.tree.selection import Selection
 from kubeweft.display.tree.trees import LinkedMode, Step, Tree
 from kubeweft.display.views.catalog import STEPS
 from kubeweft.display.views.definitions import HIGHEST_SELECTION, HIGHEST_VIEW, View, Views
+from kubeweft.display.words.mistakes import choice_of, mistake_in
 from kubeweft.model.errors import UserError
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
-StepEntry = str | dict[str, dict[str, Any]]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z][a-z0-9-]*$",
+        max_length=40,
+        description="small letters, digits and -, at most 40, the first a letter",
+    ),
+]
 MERGED = "tag:yaml.org,2002:merge"  # `<<`, beside which a key may be given anew
 Catalog = Mapping[str, Callable[..., Tree]]
 
@@ -30,7 +37,7 @@ class _View(msgspec.Struct, forbid_unknown_fields=True):
     number: Annotated[int, msgspec.Meta(ge=1, le=HIGHEST_VIEW)]
     title: str = ""
     from_: str = msgspec.field(name="from", default="")
-    steps: list[StepEntry] = []
+    steps: list[Any] = []
 
 
 class _Selection(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,7 +73,7 @@ def views_with(files: Sequence[tuple[str, str]]) -> Views:
 def load_views(files: Sequence[tuple[str, str]], *, catalog: Catalog = STEPS) -> Views:
     """The views of several files (name and YAML text), later ones replacing earlier ones of the same name.
 
-    Raises ``UserError`` that names file, view and step. ``catalog`` is where steps are looked up.
+    Raises ``UserError`` that names file, view, step and parameter. ``catalog`` is where steps are looked up.
     """
     views: dict[str, View] = {}
     selections: dict[str, Selection] = {}
@@ -108,10 +115,12 @@ def _read(source: str, text: str) -> ViewsFile:
         read = yaml.load(text, _Loader)  # noqa: S506  it is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-13-01 is a ValueError
         raise UserError(f"{source} is no valid YAML: {_mistake(error)}") from None
+    if read in (None, {}, []):
+        raise UserError(f"{source} says nothing: write `views:` or `selections:`, each with a list")
     try:
-        return msgspec.convert({} if read is None else read, ViewsFile)
+        return msgspec.convert(read, ViewsFile)
     except msgspec.ValidationError as error:
-        raise UserError(f"{source}: {error}") from None
+        raise UserError(f"{source}: {mistake_in(error, wanted=ViewsFile, value=read)}") from None
 
 
 def _mistake(error: Exception) -> str:
@@ -145,30 +154,40 @@ def _selection(read: _Selection) -> Selection:
     )
 
 
-def _step(where: str, entry: StepEntry, catalog: Catalog) -> Step:
+def _step(where: str, entry: Any, catalog: Catalog) -> Step:
     """A step by name, or ``{name: {parameter: value}}``; parameters are checked against the function's own types."""
-    if isinstance(entry, str):
-        name, given = entry, dict[str, Any]()
-    elif len(entry) == 1:
-        ((name, given),) = entry.items()
-    else:
-        raise UserError(f"{where}: a step is its name, or its name and its parameters, not {entry}")
+    name, given = _named_step(where, entry)
     if name not in catalog:
         raise UserError(f"{where}: there is no step '{name}': {', '.join(catalog)}")
     return _with_parameters(f"{where}: step {name}", catalog[name], given)
 
 
+def _named_step(where: str, entry: Any) -> tuple[str, dict[str, Any]]:
+    if isinstance(entry, str):
+        return entry, {}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise UserError(
+            f"{where}: a step is its name, or its name and its parameters, as in"
+            f" `- group: {{by: [actor]}}`, not {entry}"
+        )
+    ((name, given),) = entry.items()
+    if given is not None and not isinstance(given, dict):
+        raise UserError(f"{where}: step {name}: its parameters have names, as in `- {name}: {{NAME: VALUE}}`")
+    return str(name), {str(parameter): value for parameter, value in (given or {}).items()}
+
+
 def _with_parameters(where: str, step: Callable[..., Tree], given: Mapping[str, Any]) -> Step:
     _, *parameters = inspect.signature(step).parameters.values()
     known = {parameter.name.replace("_", "-"): parameter for parameter in parameters}
+    types = typing.get_type_hints(step) if parameters else {}
     if unknown := [name for name in given if name not in known]:
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         raise UserError(f"{where}: it has no parameter '{unknown[0]}': {takes}")
     if missing := [n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in given]:
-        raise UserError(f"{where}: it needs the parameter '{missing[0]}'")
+        wanted = choice_of(types[known[missing[0]].name])
+        raise UserError(f"{where}: it needs the parameter '{missing[0]}': {wanted}")
     if not given:
         return cast(Step, step)
-    types = typing.get_type_hints(step)
     values = {
         known[n].name: _value(f"{where}: parameter '{n}'", value, types[known[n].name])
         for n, value in given.items()
@@ -184,7 +203,7 @@ def _value(where: str, value: Any, wanted: Any) -> Any:
     try:
         return msgspec.convert(value, wanted, strict=True, dec_hook=read_parameter)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where}: {mistake_in(error, wanted=wanted, value=value)}") from None
 
 
 def _check_names(source: str, what: str, names: Sequence[str]) -> None:

@@ -25,9 +25,11 @@ THINGS = {
     "foreign": ("span of other systems", "spans of other systems"),
     "foreign_traces": ("trace of other systems", "traces of other systems"),
     "linked_facts": ("fact of objects", "facts of objects"),
+    "collections": ("request to empty a collection", "requests to empty a collection"),
 }
 OBJECTS = ("object", "objects")
 IN_TIME = "narrow the time with --since and --until, or show one of its objects"
+IN_SPACE = "show one of the objects in it"
 EARLIER = "move the time with --since and --until"
 LOWER = "show one of the lower objects"
 LINKED = "show a linked object by itself, or one of the objects that it is linked with"
@@ -35,6 +37,7 @@ FULL = "add --select full"
 OWNED = "add --select owned"
 IN_VIEWERS = {
     IN_TIME: "search over less time (Lookback), or open the trace of one of its objects",
+    IN_SPACE: "open the trace of one of the objects in it",
     EARLIER: "search over an earlier time (Lookback)",
     LOWER: "open the trace of one of the lower objects",
     LINKED: "follow the link to a linked object",
@@ -47,6 +50,8 @@ def words_of(cut: Truncation) -> str:
     """``312 more Pods owned by replicasets.apps/shop/web``: of which kinds, where that is known, else what it is."""
     if cut.what == "extension":  # nobody knows how many
         return f"spans of other systems in {cut.of}"
+    if cut.what == "contents":  # a search tells only that there is more
+        return f"more types of objects that were emptied in {cut.of.replace('//', '/')}"
     if cut.kinds:
         (name, count), *others = cut.kinds
         listed = [

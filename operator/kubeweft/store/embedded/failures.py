@@ -30,7 +30,10 @@ class StoreBusy(NotNow):
 
     def __init__(self, path: str) -> None:
         """``path`` is the store's file."""
-        super().__init__(f"the store {path} is being written by another process", delay=BUSY_DELAY)
+        super().__init__(
+            f"the store {path} is being written by another process: try again when that is done",
+            delay=BUSY_DELAY,
+        )
 
 
 @contextmanager

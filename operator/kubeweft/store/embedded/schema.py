@@ -106,6 +106,10 @@ def _check_library() -> None:
 
 def _create_file(path: str) -> None:
     """Make the file ourselves, because only its owner may read it (mode 0600), and its name has to be durable too."""
+    if "://" in path:  # not quoted: it may hold a password
+        raise UserError(
+            "the store is an address, which can only be read (show, search, serve …): name a file to write to"
+        )
     folder = Path(path).absolute().parent
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -36,7 +36,9 @@ from kubeweft.store.remote.sources import (
     TOO_DEEP,
     FoundTraces,
     RemoteOptions,
+    StoreAway,
     TooMuch,
+    TooSlow,
 )
 
 MOST_PROBED: Final = 4
@@ -44,6 +46,7 @@ ATTEMPTS: Final = 3
 LATEST: Final = 253_402_300_799 * 10**9  # the last second of year 9999 that RFC 3339 can tell
 PIECE: Final = 65_536  # bytes
 _REPEATABLE: Final = frozenset({502, 503, 504})
+_QUESTIONS_FAULT: Final = frozenset({400, 413, 414, 422})
 _NO_JSON: Final = "the answer is no JSON that we know: is it the address of a Jaeger UI?"
 _NO_TRACE: Final = re.compile(rb"no traces? found|traces? (?:is |was )?not found", re.IGNORECASE)
 Shape = TypeVar("Shape")
@@ -133,16 +136,16 @@ class QuerySource:
             for span in decode_json(groups):
                 found.setdefault(span.trace_id, []).append(span)
         except orjson.JSONDecodeError:
-            raise UserError(f"{self.where}: {_NO_JSON}") from None
+            raise StoreAway(f"{self.where}: {_NO_JSON}") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{self.where}: the answer is no OpenTelemetry trace ({error})") from None
+            raise StoreAway(f"{self.where}: the answer is no OpenTelemetry trace ({error})") from None
         return found
 
     def _decoded(self, path: str, shape: type[Shape], parameters: Mapping[str, str] | None = None) -> Shape:
         try:
             return msgspec.json.decode(self._ask(path, parameters), type=shape)
         except msgspec.DecodeError as error:
-            raise UserError(f"{self.where}: {_NO_JSON} ({path}: {error})") from None
+            raise StoreAway(f"{self.where}: {_NO_JSON} ({path}: {error})") from None
 
     def _ask(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
         """What the server answers, empty where it has no such trace."""
@@ -152,19 +155,19 @@ class QuerySource:
         try:
             return self._retrying(self._fetch, url)
         except _TryAgain as error:
-            raise UserError(f"{self.where}: cannot be reached ({error}): check the address") from None
+            raise StoreAway(f"{self.where}: cannot be reached ({error}): check the address") from None
 
     def _fetch(self, url: str) -> bytes:
         try:
             return self._fetched(url)
         except TimeoutError:
-            raise TooMuch(f"{self.where}: {_slow(self._options)}") from None
+            raise TooSlow(f"{self.where}: {_slow(self._options)}") from None
         except urllib.error.URLError as error:
             if isinstance(error.reason, TimeoutError):
-                raise TooMuch(f"{self.where}: {_slow(self._options)}") from None
+                raise TooSlow(f"{self.where}: {_slow(self._options)}") from None
             raise _TryAgain(str(error.reason)) from None
         except http.client.InvalidURL as error:
-            raise UserError(f"{self.where}: this is no address ({error})") from None
+            raise StoreAway(f"{self.where}: this is no address ({error})") from None
         except http.client.HTTPException as error:
             raise _TryAgain(f"this is no whole HTTP answer: {error!r}") from None
         except (OSError, zlib.error) as error:
@@ -220,15 +223,17 @@ class QuerySource:
         if error.code == 404:
             if _tells_of_no_trace(body):
                 return b""
-            raise UserError(
+            raise StoreAway(
                 f"{self.where}: there is no query API at this path (HTTP 404: {text}): does the address lack a base path?"
             )
         if error.code in (401, 403):
-            raise UserError(f"{self.where}: it refuses us: give a bearer token with ?token-file=FILE")
+            raise StoreAway(f"{self.where}: it refuses us: give a bearer token with ?token-file=FILE")
         if error.code in _REPEATABLE:
             raise _TryAgain(f"HTTP {error.code}: {text}")
-        kind = TooMuch if TOO_DEEP in text else UserError
-        raise kind(f"{self.where}: HTTP {error.code}: {text or error.reason}")
+        message = f"{self.where}: HTTP {error.code}: {text or error.reason}"
+        if TOO_DEEP in text:
+            raise TooMuch(message)
+        raise UserError(message) if error.code in _QUESTIONS_FAULT else StoreAway(message)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

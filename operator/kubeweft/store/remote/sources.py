@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from kubeweft.model.errors import UserError
+from kubeweft.model.errors import NotNow, UserError
 from kubeweft.model.spans import Span
 from kubeweft.model.windows import DEFAULT_WINDOW
 from kubeweft.otlp.jaeger_storage import TraceQuery
+from kubeweft.runtime.stopping import Stopped
 
 OBJECT_SERVICE: Final = "kubeweft-object"  # the service under which every exported trace has its object span
 STORED_SERVICE: Final = "stored"  # what our own server calls stored traces
 MEBIBYTE: Final = 1024 * 1024
+AWAY_DELAY: Final = 5.0  # seconds
 
 TOO_DEEP: Final = "search depth"  # Jaeger's memory store refuses to give more traces than it may hold
 
@@ -23,6 +25,18 @@ FoundTraces = Mapping[bytes, list[Span]]
 
 class TooMuch(UserError):
     """One answer was too large, or took too long: asking for less at once may do."""
+
+
+class TooSlow(TooMuch, Stopped):
+    """The store did not answer in time."""
+
+
+class StoreAway(NotNow):
+    """The store cannot be reached, lets us in no more, or fails: nothing is wrong with what was asked."""
+
+    def __init__(self, message: str) -> None:
+        """The message says what can be done about the store."""
+        super().__init__(message, delay=AWAY_DELAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +59,10 @@ class RemoteOptions:
 
 
 class TraceSource(Protocol):
-    """One way to one store. All methods may be called from any thread, and raise ``UserError`` in clear words."""
+    """One way to one store. All methods may be called from any thread.
+
+    They raise ``UserError`` where the question cannot be answered, and ``StoreAway`` where it is the store that fails.
+    """
 
     @property
     def where(self) -> str:

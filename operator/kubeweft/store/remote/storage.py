@@ -15,7 +15,7 @@ from typing import Any, Final
 import grpc
 import msgspec
 
-from kubeweft.model.errors import UserError
+from kubeweft.model.errors import KubeweftError, UserError
 from kubeweft.model.spans import Span
 from kubeweft.otlp import jaeger_storage as api
 from kubeweft.otlp.decoding import decode_spans
@@ -26,7 +26,9 @@ from kubeweft.store.remote.sources import (
     TOO_DEEP,
     FoundTraces,
     RemoteOptions,
+    StoreAway,
     TooMuch,
+    TooSlow,
 )
 
 IDS_AT_ONCE: Final = 100
@@ -49,7 +51,7 @@ _SERVICE_CONFIG: Final = json.dumps(
     }
 )
 _Code = grpc.StatusCode
-_TOO_MUCH: Final = frozenset({_Code.DEADLINE_EXCEEDED, _Code.RESOURCE_EXHAUSTED})
+_QUESTIONS_FAULT: Final = frozenset({_Code.INVALID_ARGUMENT, _Code.OUT_OF_RANGE, _Code.NOT_FOUND})
 
 
 class StorageSource:
@@ -149,9 +151,9 @@ class StorageSource:
                 if span.status.message:
                     raise UserError(f"{self.where}: {span.status.message}")
 
-    def _told(self, method: api.Method, error: Any) -> UserError:
+    def _told(self, method: api.Method, error: Any) -> KubeweftError:
         code, details = error.code(), error.details() or ""
-        kind = TooMuch if code in _TOO_MUCH or TOO_DEEP in details else UserError
+        kind = _kind_of(code, details)
         return kind(f"{self.where}: {_reason(method, code, details, self._options)}")
 
 
@@ -175,10 +177,23 @@ def _channel(target: str, options: RemoteOptions) -> grpc.Channel:
     return grpc.secure_channel(target, credentials, options=settings)
 
 
+def _kind_of(code: grpc.StatusCode, details: str) -> Callable[[str], KubeweftError]:
+    if code is _Code.DEADLINE_EXCEEDED:
+        return TooSlow
+    if code is _Code.RESOURCE_EXHAUSTED or TOO_DEEP in details:
+        return TooMuch
+    return UserError if code in _QUESTIONS_FAULT else StoreAway
+
+
 def _reason(method: api.Method, code: grpc.StatusCode, details: str, options: RemoteOptions) -> str:
     details = details[:300]
     if code is _Code.UNAVAILABLE:
-        return f"cannot be reached ({details}): check the address, and whether it wants TLS (jaeger-storage+tls://)"
+        other = (
+            "speaks TLS (jaeger-storage:// is without)"
+            if options.tls
+            else "wants TLS (jaeger-storage+tls://)"
+        )
+        return f"cannot be reached ({details}): check the address, and whether it {other}"
     if code is _Code.DEADLINE_EXCEEDED:
         return f"no answer within {options.timeout:g} s: narrow the time, or allow more with ?timeout=60"
     if code is _Code.UNIMPLEMENTED:

@@ -57,6 +57,12 @@ def test_what_carries_the_value_and_all_below_it() -> None:
     assert names(*spans) == (["1", "2", "3"], 0)
 
 
+def test_what_a_pod_tells_all_day_leaves_requests_their_room() -> None:
+    pod = ("uid", "p")
+    spans = (*[span(n, pod="p") for n in range(1, 9)], span(20, audit="one"), span(21, 20))
+    assert names(*spans, wanted=(pod, ONE), most=4) == (["1", "2", "20", "21"], 6)
+
+
 def test_up_to_the_entry_into_the_same_service() -> None:
     spans = (
         span(1, service="client", kind=3),

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from kubeweft.display.reading.assembling import assemble
 from kubeweft.display.steps.grafting import DEEPEST, graft_foreign
@@ -99,6 +100,27 @@ def test_spans_stand_under_their_request_nested_as_they_were() -> None:
         "server",
     )
     assert entry.children[0].children[0].text(v.SERVICE_NAME) == "etcd"
+
+
+def test_a_request_is_shown_until_the_last_of_what_was_done_for_it() -> None:
+    """The audit log takes the time before the server's own span ends; no viewer is to warn of that."""
+    work = foreign(1, kind=2, audit_id=audit_id())
+    late = structs.replace(work, end=at("10:00:02"))
+    (alone,), (created,) = pod_tree().root.facts, pod_tree(late).root.facts
+    assert (created.start, created.end) == (alone.start, late.end)
+    assert created.span.end - created.span.start == alone.span.end - alone.span.start, (
+        "the line tells its own time"
+    )
+    assert created.children[-1].end == late.end
+    early = structs.replace(work, end=work.start)
+    assert pod_tree(early).root.facts[0].end == alone.end
+
+
+def test_a_pod_encloses_what_its_program_has_started() -> None:
+    work = foreign(1, service="shop", clock="10:05:00", k8s_pod_uid=uid(1))
+    later = structs.replace(foreign(2, parent=1, clock="10:05:00"), end=at("10:06:00"))
+    tree = pod_tree(work, later)
+    assert (tree.root.facts[-1].end, tree.root.end) == (work.end, later.end)
 
 
 def test_the_entry_into_the_service_goes_along_and_strangers_do_not() -> None:

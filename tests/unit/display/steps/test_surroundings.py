@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from kubeweft.display.steps.explaining.explanations import SPACE as SPACE_WENT
 from kubeweft.display.steps.grouping import group
+from kubeweft.display.steps.surroundings import MOST_EMPTYING
 from kubeweft.display.tree.made import GROUP_FACTS, GROUP_WRITES
+from kubeweft.display.tree.trees import Tree
+from kubeweft.display.views.loading import builtin_views
 from kubeweft.display.words.actors import Cast
 from kubeweft.display.words.headlines import headline
+from kubeweft.display.words.left_out_wording import words_of
 from kubeweft.display.words.pens import pen_of
 from kubeweft.model.kinds import Kinds
 from kubeweft.model.observations import Observation
@@ -154,3 +161,65 @@ def test_what_was_heard_of_after_the_collection_had_been_emptied_went_while_it_w
     end = tree.root.facts[-1]
     assert end.start == at("10:00:05.350")
     assert headline(end, tree.root, pen_of(tree)) == "deleted"
+
+
+def deleted(*others: Observation, **asked: Any) -> Tree:
+    """The tree of a Namespace that bob deleted."""
+    made = change(SPACE, "Added", "09:40:00", uid=uid(9), version="1")
+    asked_for = request(SPACE, "delete", "09:50:00.000", user="bob", uid=uid(9))
+    return story_of(SPACE, weave(made, asked_for, *others), kinds=Kinds(), **asked)
+
+
+def emptying(resource: str, time: str, *, code: int = 200, user: str = BY_CONTROLLER) -> Observation:
+    return request(key(resource, ""), "deletecollection", time, user=user, agent="manager/v1", code=code)
+
+
+def test_what_a_deleted_namespace_was_emptied_of_is_its_story() -> None:
+    others = (
+        emptying("configmaps", "09:59:36.000"),
+        emptying("pods", "09:59:35.000", code=500),
+        request(
+            key("pods", "", namespace="elsewhere"), "deletecollection", "09:59:36.000", user=BY_CONTROLLER
+        ),
+        emptying("services", "09:59:36.000", user="jane"),
+        request(ALL, "create", "09:59:36.000", code=403),
+        GONE,
+    )
+    tree = deleted(*others)
+    told = [(fact.span.name, fact.span.key.resource) for fact in tree.root.facts]
+    assert told == [
+        ("created", "namespaces"),
+        ("delete", "namespaces"),
+        ("deletecollection", "pods"),
+        ("deletecollection", "configmaps"),
+    ]
+    assert tree.truncated == ()
+    assert [life.uid for life in tree.root.lives] == [uid(9)]
+    traced = deleted(*others, view=builtin_views().view("tracing"))
+    (delete,) = [fact for fact in traced.root.facts if fact.span.name == "delete"]
+    assert [fact.span.key.resource for fact in delete.children] == ["pods", "configmaps"]
+    assert {dict(fact.label.tags)["kubeweft.shown.because"] for fact in delete.children} == {SPACE_WENT}
+
+
+def test_a_deletion_that_was_refused_empties_nothing() -> None:
+    made = change(SPACE, "Added", "09:59:00", uid=uid(9), version="1")
+    refused = request(SPACE, "delete", "09:59:30.000", user="bob", uid=uid(9), code=403)
+    spans = weave(made, refused, emptying("pods", "09:59:35.000"))
+    assert [fact.span.name for fact in story_of(SPACE, spans).root.facts] == ["created", "delete"]
+
+
+def test_of_a_namespace_that_does_not_get_empty_the_first_and_the_last_failures_are_told() -> None:
+    times = [f"09:{52 + second // 60:02d}:{second % 60:02d}.000" for second in range(0, 300, 2)]
+    tries = [emptying("pods", time, code=500) for time in times]
+    tree = deleted(*tries, emptying("configmaps", "09:59:00.000"))
+    told = [fact for fact in tree.root.facts if fact.span.name == "deletecollection"]
+    assert len(told) == MOST_EMPTYING
+    pods = [fact.start for fact in told if fact.span.key.resource == "pods"]
+    assert (pods[0], pods[-1]) == (at(times[0]), at(times[-1]))
+    assert told[-1].span.key.resource == "configmaps"
+    (cut,) = tree.truncated
+    assert (cut.what, cut.shown, cut.more) == ("collections", MOST_EMPTYING, 51)
+    assert words_of(cut) == "51 more requests to empty a collection of namespaces/default"
+    later = deleted(*tries, since=at("09:56:00.000"), until=at("09:57:00.000"))
+    assert [fact.start for fact in later.root.facts] == [at(time) for time in times[120:]]
+    assert later.truncated == ()

@@ -59,8 +59,8 @@ def test_a_later_file_replaces_a_view_of_the_same_name() -> None:
     assert len(own.view("tree").steps) == len(builtin_views().view("tree").steps) + 1
 
 
-def test_an_empty_file_adds_nothing() -> None:
-    for text in ("", "# nothing yet", "views: []", "{}"):
+def test_a_file_that_says_there_are_none_adds_nothing() -> None:
+    for text in ("views: []", "selections: []"):
         assert list(views_with([("team.yaml", text)]).views) == list(builtin_views().views)
 
 
@@ -91,6 +91,9 @@ def test_parameters_come_as_what_the_step_takes() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("", "team.yaml says nothing: write `views:` or `selections:`, each with a list"),
+        ("# nothing yet", "team.yaml says nothing"),
+        ("{}", "team.yaml says nothing"),
         ("views: [", "team.yaml is no valid YAML"),
         ("views: 2026-13-01", "team.yaml is no valid YAML"),
         ("a: !!python/object:os.system {}", "team.yaml is no valid YAML"),
@@ -99,19 +102,40 @@ def test_parameters_come_as_what_the_step_takes() -> None:
             "views: [{name: mine, number: 9, steps: [flatten], steps: []}]",
             "'steps' stands twice in the same place: keep one",
         ),
-        ("- tree", "team.yaml: Expected `object`, got `array`"),
-        ("0", "team.yaml: Expected `object`, got `int`"),
-        ("view: []", "team.yaml: Object contains unknown field `view`"),
-        ("views: {}", "team.yaml: Expected `array`, got `object` - at `$.views`"),
-        ("views: [{name: mine}]", "team.yaml: Object missing required field `number` - at `$.views[0]`"),
-        ("views: [{number: 9}]", "team.yaml: Object missing required field `name` - at `$.views[0]`"),
-        ("views: [{name: Mine, number: 9}]", "team.yaml: Expected `str` matching regex"),
-        ("views: [{name: mine, number: 0}]", "team.yaml: Expected `int` >= 1 - at `$.views[0].number`"),
-        ("views: [{name: mine, number: 32}]", "team.yaml: Expected `int` <= 31 - at `$.views[0].number`"),
-        ("views: [{name: mine, number: '9'}]", "team.yaml: Expected `int`, got `str`"),
-        ("views: [{name: mine, number: 9, stpes: []}]", "unknown field `stpes` - at `$.views[0]`"),
-        ("views: [{name: mine, number: 9, steps: [5]}]", "got `int` - at `$.views[0].steps[0]`"),
-        ("views: [{name: mine, number: 9, steps: null}]", "got `null` - at `$.views[0].steps`"),
+        ("- tree", "team.yaml: it is a list, but has to be names with a value each"),
+        ("0", "team.yaml: it is 0, but has to be names with a value each"),
+        ("view: []", "team.yaml: there is no 'view' here: it takes views, selections"),
+        ("views: {}", "team.yaml: views: it is names with values, but has to be a list"),
+        ("views: [{name: mine}]", "team.yaml: view mine: it needs 'number': a whole number from 1 to 31"),
+        ("views: [{number: 9}]", "team.yaml: views[0]: it needs 'name': small letters, digits and -"),
+        (
+            "views: [{name: Mine, number: 9}]",
+            "team.yaml: view Mine: name: it is 'Mine', but has to be small letters",
+        ),
+        (
+            "views: [{name: mine, number: 0}]",
+            "team.yaml: view mine: number: it is 0, but has to be a whole number from 1 to 31",
+        ),
+        (
+            "views: [{name: mine, number: 32}]",
+            "view mine: number: it is 32, but has to be a whole number from 1 to 31",
+        ),
+        (
+            "views: [{name: mine, number: '9'}]",
+            "team.yaml: view mine: number: it is '9', but has to be a whole number",
+        ),
+        (
+            "views: [{name: mine, number: 9, stpes: []}]",
+            "view mine: there is no 'stpes' here: it takes name, number, title, from, steps",
+        ),
+        (
+            "views: [{name: mine, number: 9, steps: [5]}]",
+            "view mine: a step is its name, or its name and its parameters, as in `- group: {by: [actor]}`, not 5",
+        ),
+        (
+            "views: [{name: mine, number: 9, steps: null}]",
+            "view mine: steps: it is empty, but has to be a list",
+        ),
         (
             "views: [{name: mine, number: 9, from: yours}]",
             "team.yaml: view mine: there is no view 'yours' to go on from: tree, timeline",
@@ -132,10 +156,22 @@ def test_parameters_come_as_what_the_step_takes() -> None:
             "selections: [{name: mine, number: 1}]",
             "team.yaml: the selections object and mine have the same number 1",
         ),
-        ("selections: [{name: mine, number: 8}]", "Expected `int` <= 7 - at `$.selections[0].number`"),
-        ("selections: [{name: mine, number: 7, up: 99}]", "Expected `int` <= 32 - at `$.selections[0].up`"),
-        ("selections: [{name: mine, number: 7, linked: some}]", "Invalid enum value 'some'"),
-        ("selections: [{name: mine, number: 7, roles: [Owner]}]", "Invalid enum value 'Owner'"),
+        (
+            "selections: [{name: mine, number: 8}]",
+            "team.yaml: selection mine: number: it is 8, but has to be a whole number from 0 to 7",
+        ),
+        (
+            "selections: [{name: mine, number: 7, up: 99}]",
+            "selection mine: up: it is 99, but has to be a whole number from 0 to 32",
+        ),
+        (
+            "selections: [{name: mine, number: 7, linked: some}]",
+            "selection mine: linked: it is 'some', but has to be one of auto, full, names, none",
+        ),
+        (
+            "selections: [{name: mine, number: 7, roles: [Owner]}]",
+            "mine: roles[0]: it is 'Owner', but has to be one of Child, Parent, Peer",
+        ),
     ],
 )
 def test_what_is_no_file_of_views_is_refused(text: str, told: str) -> None:
@@ -148,15 +184,33 @@ def test_what_is_no_file_of_views_is_refused(text: str, told: str) -> None:
         ("flaten", "team.yaml: view mine: there is no step 'flaten': fold-duplicates, merge-event-series"),
         ("{flatten: {}, group: {}}", "a step is its name, or its name and its parameters"),
         ("{}", "a step is its name, or its name and its parameters"),
-        ("group: [source]", "got `array`"),
-        ("group:", "got `null`"),
+        ("group: [source]", "step group: its parameters have names, as in `- group: {NAME: VALUE}`"),
+        (
+            "group:",
+            "view mine: step group: it needs the parameter 'by': a list of actor, agent, cluster, kind, life",
+        ),
+        (
+            "hide-sources:",
+            "view mine: step hide-sources: it needs the parameter 'sources': a list of change, event",
+        ),
+        (
+            "{hide-sources: , sources: [event]}",
+            "its name and its parameters, as in `- group: {by: [actor]}`, not {'hide-",
+        ),
+        ("cluster-names: {names: {a: 5}}", "parameter 'names': something in it is wrong, it has to be text"),
         ("group", "team.yaml: view mine: step group: it needs the parameter 'by'"),
         ("group: {smallest: 1}", "step group: it needs the parameter 'by'"),
-        ("group: {by: source}", "step group: parameter 'by': Expected `array`, got `str`"),
-        ("group: {by: [colour]}", "step group: parameter 'by': Invalid enum value 'colour'"),
+        (
+            "group: {by: source}",
+            "step group: parameter 'by': it is 'source', but has to be a list of actor, agent",
+        ),
+        (
+            "group: {by: [colour]}",
+            "step group: parameter 'by': it is 'colour', but has to be one of actor, agent",
+        ),
         (
             "group: {by: [actor], smallest: few}",
-            "step group: parameter 'smallest': Expected `int`, got `str`",
+            "step group: parameter 'smallest': it is 'few', but has to be a whole number",
         ),
         (
             "group: {by: [actor], size: 3}",
@@ -172,10 +226,13 @@ def test_what_is_no_file_of_views_is_refused(text: str, told: str) -> None:
         ("cluster-names: {names: {}}", "step cluster-names: parameter 'names': it is empty"),
         ("rename: {service: ''}", "step rename: parameter 'service': it is empty"),
         ("split-lives: {now: true}", "step split-lives: it has no parameter 'now': it takes none"),
-        ("flatten: {linked: 'yes'}", "step flatten: parameter 'linked': Expected `bool`, got `str`"),
+        (
+            "flatten: {linked: 'yes'}",
+            "step flatten: parameter 'linked': it is 'yes', but has to be true or false",
+        ),
         (
             "hide-sources: {sources: [changes]}",
-            "step hide-sources: parameter 'sources': Invalid enum value 'changes'",
+            "step hide-sources: parameter 'sources': it is 'changes', but has to be one of change, event",
         ),
         (
             "rename: {service: '{knd}'}",
@@ -187,17 +244,17 @@ def test_what_is_no_file_of_views_is_refused(text: str, told: str) -> None:
             "step rename: parameter 'operation': '{verb' is no name with placeholders",
         ),
         ("tags: {add: {team: '{who}'}}", "step tags: parameter 'add': there is no placeholder '{who}'"),
-        ("tags: {remove: uid}", "step tags: parameter 'remove': Expected `array"),
+        ("tags: {remove: uid}", "step tags: parameter 'remove': it is 'uid', but has to be a list"),
         ("compact-durations: {longest-gap: 10}", "a duration is written like 10s or 2h30m, not 10"),
         ("compact-durations: {longest-gap: soon}", "'soon' is no duration: write it like 10m, 2h30m or 1d"),
         ("nest-causes: {within: -5s}", "'-5s' is no duration"),
         (
             "cluster-names: {names: [a]}",
-            "step cluster-names: parameter 'names': Expected `object`, got `array`",
+            "step cluster-names: parameter 'names': it is a list, but has to be names with a value each",
         ),
         (
             "collapse: {what: [everything]}",
-            "step collapse: parameter 'what': Invalid enum value 'everything'",
+            "step collapse: parameter 'what': it is 'everything', but has to be one of changes, groups",
         ),
     ],
 )

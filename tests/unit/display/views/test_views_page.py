@@ -20,7 +20,9 @@ from memory_reader import story_of
 from span_builders import change, event, key, owner, request, uid, weave
 
 PAGE = (Path(__file__).parents[4] / "docs" / "views.md").read_text()
-SECTIONS = dict(re.findall(r"^### `([a-z-]+)`\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL))
+STEPS_OF_PAGE = PAGE.split("\n## Steps\n")[1].split("\n## ")[0] + "\n## "
+SECTION = re.compile(r"^### `([a-z-]+)`\n(.*?)(?=^##)", re.MULTILINE | re.DOTALL)
+SECTIONS: dict[str, str] = dict(SECTION.findall(STEPS_OF_PAGE))
 ROW = re.compile(r"^\| `([^`]+)` \|([^|]*)\| (.*) \|$", re.MULTILINE)
 
 
@@ -33,32 +35,53 @@ def parameters(step: str) -> dict[str, inspect.Parameter]:
     return {one.name.replace("_", "-"): one for one in known}
 
 
+def section(step: str) -> str:
+    """What the page says of a step; fails with a sentence that tells what to write."""
+    if step not in SECTIONS:
+        takes = f", with a row for each of {', '.join(parameters(step))}" if parameters(step) else ""
+        pytest.fail(f"docs/views.md, Steps: write a section '### `{step}`'{takes}")
+    return SECTIONS[step]
+
+
 def test_every_step_has_a_section_in_the_order_of_the_catalog() -> None:
-    assert list(SECTIONS) == list(STEPS)
+    for step in STEPS:
+        section(step)
+    for step in SECTIONS:
+        assert step in STEPS, (
+            f"display/views/catalog.py, STEPS: there is no '{step}', of which docs/views.md tells"
+        )
+    assert list(SECTIONS) == list(STEPS), "docs/views.md, Steps: sections stand in the order of the catalog"
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_its_parameters_are_told_with_their_defaults(step: str) -> None:
-    told = {name: default.strip() for name, default, _ in ROW.findall(SECTIONS[step])}
+    told = {name: default.strip() for name, default, _ in ROW.findall(section(step))}
     known = parameters(step)
-    assert list(told) == list(known)
+    where = f"docs/views.md, section `{step}`"
+    for name in known:
+        assert name in told, f"{where}: write a row '| `{name}` | default | meaning |'"
+    assert list(told) == list(known), f"{where}: rows are the parameters of its function, in their order"
     for name, one in known.items():
-        assert (told[name] == "") == (one.default is inspect.Parameter.empty), name
+        needed = one.default is inspect.Parameter.empty
+        assert (told[name] == "") == needed, f"{where}: `{name}` has {'no' if needed else 'a'} default"
+        where_told = f"{where}: the default of `{name}`"
         if isinstance(one.default, bool):
-            assert told[name] == str(one.default).lower()
+            assert told[name] == str(one.default).lower(), where_told
         elif isinstance(one.default, Duration):
-            assert Duration.read(told[name]) == one.default
+            assert Duration.read(told[name]) == one.default, where_told
         elif isinstance(one.default, int):
-            assert told[name] == str(one.default)
+            assert told[name] == str(one.default), where_told
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_all_values_that_a_parameter_can_have_are_told(step: str) -> None:
     hints = typing.get_type_hints(STEPS[step])
-    rows = {name: text for name, _, text in ROW.findall(SECTIONS[step])}
+    rows = {name: text for name, _, text in ROW.findall(section(step))}
     for name, one in parameters(step).items():
         for value in literals(hints[one.name]) if name != "only" else ():
-            assert f"`{value}`" in rows[name], f"{step}: {name}: {value}"
+            assert f"`{value}`" in rows.get(name, ""), (
+                f"docs/views.md, section `{step}`: the row of `{name}` does not tell its value `{value}`"
+            )
 
 
 def literals(hint: Any) -> list[str]:
@@ -88,7 +111,7 @@ def test_attributes_that_only_shown_spans_have() -> None:
 
 
 def test_the_view_of_ones_own_can_be_loaded() -> None:
-    own = views_with([("docs/views.md", blocks("yaml")[0])]).view("people")
+    own = views_with([("docs/views.md", blocks("yaml")[0])]).view("deeds")
     spans = weave(
         request(key("pods", "web-0"), "patch", "10:00:00.000"),
         event(key("pods", "web-0"), "Seen", "10:01:00"),
@@ -99,10 +122,16 @@ def test_the_view_of_ones_own_can_be_loaded() -> None:
 
 
 def test_the_step_of_ones_own_works_as_written() -> None:
-    source, line, *_ = blocks("python")
+    source, imported, line = blocks("python")
     room: dict[str, Any] = {}
     exec(compile(source, "docs/views.md", "exec"), room)
     added = eval(f"{{{line}}}", room)
+    (step,) = added
+    assert imported == f"from kubeweft.display.steps.failures import {added[step].__name__}\n"
+    ((named, text),) = SECTION.findall("".join(blocks("markdown")) + "\n## ")
+    assert named == step
+    _, parameter = inspect.signature(added[step]).parameters.values()
+    assert [row[:2] for row in ROW.findall(text)] == [("from-code", f" {parameter.default} ")]
     view = load_views(
         [("shipped", "views: [{name: tree, number: 1, steps: [nest-changes]}]"), ("own", blocks("yaml")[1])],
         catalog={**STEPS, **added},

@@ -20,6 +20,7 @@ from kubeweft.display.serving.http.guarding import Guard
 from kubeweft.display.serving.http.landing import Landing, own_trace_page
 from kubeweft.display.serving.http.old_dialect import old_routes
 from kubeweft.display.serving.http.openapi import describe
+from kubeweft.display.serving.http.readiness import TryStore, readiness_route
 from kubeweft.display.serving.http.redirecting import TRACE_ID, redirect_route, wants_json
 from kubeweft.display.serving.http.schemas import reference
 from kubeweft.display.serving.http.v3_dialect import v3_routes
@@ -37,6 +38,7 @@ ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple)
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _ORIGIN = re.compile(r"\*|https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+PROBED = ("/healthz", "/readyz")  # also found without the base path: a kubelet knows no proxy
 _LARGEST_BODY = 1024  # bytes; nothing here reads one
 
 
@@ -58,13 +60,15 @@ def build_application(
     allow_hosts: Collection[str] | None = (),
     allow_origins: Sequence[str] = (),
     workshop: Workshop | None = None,
+    try_store: TryStore = lambda: None,
     now: Callable[[], int] = clock.now,
 ) -> web.Application:
     """The query API, and a UI if there is one; raises ``UserError`` where the settings are wrong.
 
     ``base_path`` stands before every path. ``trace_page`` is where a trace is shown, with ``{trace_id}`` in it; here
-    unless told. ``workshop`` is that of the process; one that is made here is closed with the application. ``allow_hosts`` are names of this server beside its addresses and localhost (None: any, which is right
-    where it does not listen on the loopback alone), ``allow_origins`` pages of other servers that may read answers.
+    unless told. ``workshop`` is that of the process; one that is made here is closed with the application. ``try_store``
+    decides about ``/readyz``. ``allow_hosts`` are names of this server beside its addresses and localhost (None: any, which
+    is right where it does not listen on the loopback alone), ``allow_origins`` pages of other servers that may read answers.
     """
     _check(base_path, trace_page)
     _check_names(allow_hosts or (), allow_origins)
@@ -75,6 +79,7 @@ def build_application(
         *old_routes(workshop, now),
         *v3_routes(workshop, now),
         redirect_route(workshop, now, trace_page=trace_page or own_trace_page(base_path)),
+        readiness_route(workshop, try_store),
     )
     routes = (*routes, *_own_routes(routes, base_path))
     application = web.Application(middlewares=[_middleware(guard)], client_max_size=_LARGEST_BODY)
@@ -85,7 +90,8 @@ def build_application(
     for route in routes:
         application.router.add_get(base_path + route.path, _handler(route, answers), name=route.name)
     if base_path:
-        application.router.add_get("/healthz", _plain_health)
+        for route in filter(lambda route: route.path in PROBED, routes):
+            application.router.add_get(route.path, _handler(route, answers))
     pages = (
         Assets(ui, base_path=base_path, frame_ancestors=guard.frame_ancestors())
         if ui is not None
@@ -206,7 +212,3 @@ def _closing(workshop: Workshop) -> Callable[[web.Application], AsyncIterator[No
         workshop.close()
 
     return close
-
-
-async def _plain_health(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")

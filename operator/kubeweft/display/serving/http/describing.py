@@ -36,7 +36,8 @@ class Parameter:
     """One thing that a client may ask for: ``read`` makes a value of its text and raises ``BadInput``.
 
     ``aliases`` are other names under which clients send the same; the first name that has a value counts. One that
-    is ``repeated`` is read as a list. Without a value it is ``default``.
+    is ``repeated`` is read as a list. Without a value it is ``default``; where one is ``required``, ``example`` says how
+    to tell it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     repeated: bool = False
     required: bool = False
+    example: str = ""
     default: Any = None
 
     def value(self, request: web.Request) -> Any:
@@ -54,7 +56,8 @@ class Parameter:
         name, texts = self._texts(request)
         if not texts:
             if self.required:
-                raise BadInput(f"parameter '{self.name}' is required")
+                how = f": {self.example}" if self.example else ""
+                raise BadInput(f"parameter '{self.name}' is required{how}")
             return [] if self.repeated else self.default
         try:
             return [self.read(text) for text in texts] if self.repeated else self.read(texts[0])
@@ -105,7 +108,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One path of the API, for GET and HEAD. On a ``guarded`` one only those who may ask are heard."""
+    """One path of the API, for GET and HEAD. On a ``guarded`` one only those who may ask are heard.
+
+    A ``strict`` one takes no other parameters than its own: people type them, and a slip would change the meaning.
+    """
 
     path: str
     name: str
@@ -117,7 +123,11 @@ class Route:
     group: str = ""
     about: str = ""
     guarded: bool = True
+    strict: bool = False
 
     def values(self, request: web.Request) -> dict[str, Any]:
         """All parameters of a request; raises ``BadInput`` at the first that cannot be read."""
+        known = [parameter.name for parameter in self.parameters]
+        if self.strict and any(name not in known for name in request.query):
+            raise BadInput(f"there is a parameter that this page does not take: it takes {', '.join(known)}")
         return {parameter.name: parameter.value(request) for parameter in self.parameters}

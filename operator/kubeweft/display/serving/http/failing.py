@@ -54,11 +54,11 @@ def status_of(error: Exception) -> int:
     if isinstance(error, web.HTTPException):
         return error.status
     for kind, status in (
-        (BadInput, 400),
-        (UserError, 400),
         (NotFound, 404),
         (NotNow, 503),
         (Stopped, 504),
+        (BadInput, 400),
+        (UserError, 400),
     ):
         if isinstance(error, kind):
             return status

@@ -53,8 +53,8 @@ class Landing:
         )
         return (
             "<h1>Kubeweft</h1><p>What happened to the objects of Kubernetes clusters, as traces. This server has no pages"
-            " of its own: start it with <code>--ui</code> and the folder of a built Jaeger UI, or give its address to"
-            " Grafana's Jaeger data source.</p>"
+            " of its own: start it with <code>--ui</code> (<code>kubeweft run</code>: <code>--serve-ui</code>) and the folder"
+            " of a built Jaeger UI, or give its address to Grafana's Jaeger data source.</p>"
             f'<h2>Find an object</h2><form action="{self._base}/redirect">{fields}<p><button>Go</button></p></form>'
             f'<h2>What is here</h2><ul>{rows}</ul><p><a href="{self._base}/openapi.json">OpenAPI</a></p>'
         )

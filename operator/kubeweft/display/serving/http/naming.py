@@ -9,6 +9,7 @@ from kubeweft.display.answering.contract import TAGS
 from kubeweft.display.serving.http import reading
 from kubeweft.display.serving.http.describing import Parameter
 from kubeweft.display.serving.searches import MOST_TRACES
+from kubeweft.model.errors import BadInput
 
 HOURS: Final = 3_600_000_000_000
 DEFAULT_LOOKBACK: Final = 48 * HOURS  # Jaeger's own, for clients that send no times
@@ -48,4 +49,6 @@ def range_of(values: Mapping[str, int | None], since: str, until: str, *, now: i
     end = now if end is None else end
     begin = values[since]
     back = values.get("lookback") or DEFAULT_LOOKBACK
+    if begin is not None and values[until] is not None and begin > end:
+        raise BadInput(f"'{since}' lies after '{until}': nothing can be between")
     return (max(end - back, 0) if begin is None else begin), end

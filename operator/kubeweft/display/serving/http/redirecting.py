@@ -16,14 +16,20 @@ from kubeweft.display.serving.working import Workshop
 from kubeweft.display.tree.trees import FOREVER
 from kubeweft.display.words import times
 from kubeweft.model.errors import BadInput, UserError
+from kubeweft.runtime.stopping import Stopped
 
 TRACE_ID = "{trace_id}"  # what stands for the ID in the address of a trace's page
 WRITTEN = f"as {times.EXAMPLES}, or a number since the epoch (s, ms, µs or ns, by its size)"
 USAGE = "/redirect?resource=deployments.apps&namespace=default&name=demo&cluster=…&time=…"
 
 PARAMETERS = (
-    Parameter(name="resource", means="The object's kind or resource, in any form that kubectl takes."),
-    Parameter(name="name", means="The object's name."),
+    Parameter(
+        name="resource",
+        means="The object's kind or resource, in any form that kubectl takes.",
+        required=True,
+        example=USAGE,
+    ),
+    Parameter(name="name", means="The object's name.", required=True, example=USAGE),
     Parameter(name="namespace", means="Its namespace; may be left out where the name is the only one."),
     Parameter(name="cluster", means="Its cluster; may be left out where there is one."),
     Parameter(name="time", means=f"A moment to show it at, {WRITTEN}."),
@@ -46,6 +52,7 @@ def redirect_route(workshop: Workshop, now: Callable[[], int], *, trace_page: st
         handler=redirecting.redirect,
         dialect="plain",
         parameters=PARAMETERS,
+        strict=True,
         answers=(
             Answer(status=302, means="To the page of the trace.", media=""),
             Answer(
@@ -68,8 +75,6 @@ class _Redirecting:
         self._workshop, self._now, self._trace_page = workshop, now, trace_page
 
     async def redirect(self, asked: Asked) -> web.StreamResponse:
-        if not asked["resource"] or not asked["name"]:
-            raise BadInput(f"tell which object: {USAGE}")
         since, until = self._range(asked)
         answers = asked.answers
         work = functools.partial(
@@ -85,6 +90,8 @@ class _Redirecting:
         )
         try:
             trace_id = (await self._workshop.call(work)).hex()
+        except Stopped:
+            raise
         except UserError as error:
             raise NotFound(str(error)) from None
         url = self._trace_page.replace(TRACE_ID, trace_id)

@@ -50,7 +50,9 @@ def _listen(server: Any, address: str, certificate: Certificate | None) -> int:
             return int(server.add_insecure_port(address))
         return int(server.add_secure_port(address, grpc.ssl_server_credentials([certificate])))
     except RuntimeError:
-        raise UserError(f"cannot serve Jaeger's storage API on {address}: is another program there already?") from None
+        raise UserError(
+            f"cannot serve Jaeger's storage API on {address}: it cannot be had, perhaps another program is there"
+        ) from None
 
 
 def _handlers(service: StorageService) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeweft.display.steps.explaining.chronicles import Chronicle
 from kubeweft.display.steps.explaining.deeds import Deed
 from kubeweft.display.steps.explaining.recorded import EMPTY, Recorded, first_ends
-from kubeweft.display.tree.trees import namespace_of
+from kubeweft.display.tree.trees import is_namespace, namespace_of
 from kubeweft.model.references import ObjectKey
 from kubeweft.model.windows import NANOSECONDS
 
@@ -22,6 +22,9 @@ class Endings:
         for deed in [deed for deeds in recorded.deeds for deed in deeds]:
             if deed.ends and deed.done and not recorded.is_on_object(deed):
                 around.setdefault(deed.fact.span.key, []).append(deed)
+        for node, deeds in zip(recorded.nodes, recorded.wishes, strict=True):
+            if is_namespace(node.key):
+                around.setdefault(node.key, []).extend(deed for deed in deeds if deed.ends and deed.done)
         self._around = {key: Chronicle(deeds) for key, deeds in around.items()}
 
     def of_space(self, collection: Deed) -> Deed | None:
