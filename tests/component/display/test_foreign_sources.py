@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from kubeweft.display.extensions.configuring import parse_extensions, sources_of
@@ -428,7 +429,7 @@ def test_a_tree_without_requests_and_pods_asks_nobody(serve: Serve) -> None:
     api = serve(jaeger())
     node = key("configmaps", "plain")
     raw = assemble(MemoryReader(weave(request(node, "create", "10:00:01", uid=uid(1), version="5"))), node)
-    alone = dataclasses.replace(raw, root=dataclasses.replace(raw.root, facts=()))
+    alone = dataclasses.replace(raw, root=msgspec.structs.replace(raw.root, facts=()))
     assert Extensions([source(api, type="jaeger")]).join(alone) is alone
     assert api.asked == []
 

@@ -10,6 +10,8 @@ import dataclasses
 import operator
 from collections.abc import Sequence
 
+import msgspec
+
 from kubeweft.display.tree.changing import enclosing
 from kubeweft.display.tree.made import SHOWN_MOVED, SHOWN_PLACED, tag, with_tags
 from kubeweft.display.tree.trees import USUAL, Fact, Label, Node, Tree
@@ -38,7 +40,7 @@ class _Placing:
         old: list[Part] = [*node.facts, *filter(_has_time, node.children)]
         new: list[Part] = [*facts, *filter(_has_time, children)]
         start, end = _bounds(node, old, new)
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             node,
             start=start,
             end=end,
@@ -103,7 +105,7 @@ def _following(node: Node, old: int, new: int) -> Node:
     if old == new or _has_time(node) or (node.start, node.end) != (old, old):
         return node
     children = tuple([_following(child, old, new) for child in node.children])
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         node, start=new, end=new, links=_begun(node.links, old, new), children=children
     )
 

@@ -6,9 +6,10 @@ something out says so in ``Tree.truncated``. Nothing is judged here: that is for
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+import msgspec
 
 from kubeweft.display.reading.around import around_types
 from kubeweft.display.reading.following import follow
@@ -77,8 +78,10 @@ def assemble(
     around = around_types(reading, found)
     names = _kind_names(found, around, kinds)
     return Tree(
-        root=dataclasses.replace(root, facts=(*root.facts, *around)),
-        linked=tuple([dataclasses.replace(_node(n, found, kinds, {}, named), links=()) for n in neighbours]),
+        root=msgspec.structs.replace(root, facts=(*root.facts, *around)),
+        linked=tuple(
+            [msgspec.structs.replace(_node(n, found, kinds, {}, named), links=()) for n in neighbours]
+        ),
         linking=_linking(selection, limits),
         kinds=names,
         since=since,

@@ -21,6 +21,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import msgspec
+
 from kubeweft.display.steps.explaining.deeds import Deed
 from kubeweft.display.steps.explaining.explanations import Because, Explanations
 from kubeweft.display.steps.parameters import Duration
@@ -52,7 +54,7 @@ def nest_causes(tree: Tree, *, within: Duration = HOUR) -> Tree:
     def rebuilt(node: Node) -> Node:
         deeds = [deed_of_fact[id(fact)] for fact in dissolved(node.facts)]  # in the order in which they stood
         facts = tuple([standing.built(deed) for deed in deeds if deed not in causes])
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             node, facts=fold_series(facts), children=tuple([rebuilt(child) for child in node.children])
         )
 
@@ -80,4 +82,4 @@ class _Standing:
 def _unfolded(node: Node) -> Node:
     """Each state of an Event that repeats may have a cause of its own."""
     children = tuple([_unfolded(child) for child in node.children])
-    return dataclasses.replace(node, facts=unfold_series(node.facts), children=children)
+    return msgspec.structs.replace(node, facts=unfold_series(node.facts), children=children)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Set
 
+import msgspec
+
 from kubeweft.display.extensions.wanting import is_pod, join_of
 from kubeweft.display.tree.trees import FOREVER, Fact, Node, Tree, latest_end
 
@@ -47,7 +49,7 @@ def _clip(node: Node, tree: Tree, at_work: Set[str]) -> Node:
     )
     traces = {window.trace_id for window in windows}
     links = tuple([link for link in node.links if link.span.trace_id in traces])
-    return dataclasses.replace(node, facts=facts, children=children, windows=windows, links=links)
+    return msgspec.structs.replace(node, facts=facts, children=children, windows=windows, links=links)
 
 
 def _inside(fact: Fact, tree: Tree) -> bool:

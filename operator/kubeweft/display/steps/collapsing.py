@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+import msgspec
+
 from kubeweft.display.tree.made import SHOWN_FOLDED, is_made_by, tag, with_tags
 from kubeweft.display.tree.trees import Fact, Node, Tree
 from kubeweft.model import vocabulary as v
@@ -36,7 +38,7 @@ def _node(node: Node, wanted: frozenset[Foldable]) -> Node:
     if "objects" in wanted:
         children = [_only_child(child) for child in children]
     facts = tuple([_fact(fact, wanted) for fact in node.facts])
-    return dataclasses.replace(node, facts=facts, children=tuple(children))
+    return msgspec.structs.replace(node, facts=facts, children=tuple(children))
 
 
 def _only_child(node: Node) -> Node:
@@ -46,7 +48,7 @@ def _only_child(node: Node) -> Node:
     kind = node.kind or group_resource(node.key.group, node.key.resource)
     folded = (f"{kind} {node.key.name}", tag(node.label, SHOWN_FOLDED), tag(child.label, SHOWN_FOLDED))
     told = ", ".join([one for one in folded if one])
-    return dataclasses.replace(child, label=with_tags(child.label, (SHOWN_FOLDED, told)))
+    return msgspec.structs.replace(child, label=with_tags(child.label, (SHOWN_FOLDED, told)))
 
 
 def _fact(fact: Fact, wanted: frozenset[Foldable]) -> Fact:
@@ -55,7 +57,7 @@ def _fact(fact: Fact, wanted: frozenset[Foldable]) -> Fact:
     children = tuple([_fact(child, wanted) for child in fact.children])
     if "groups" in wanted and fact.folds == "group" and len(children) == 1:
         return children[0]
-    changed = dataclasses.replace(fact, children=children)
+    changed = msgspec.structs.replace(fact, children=children)
     if "changes" in wanted and fact.span.source == "request" and not fact.folds and len(children) == 1:
         return _with_change(changed, children[0])
     return changed
@@ -65,4 +67,4 @@ def _with_change(request: Fact, change: Fact) -> Fact:
     if not is_made_by(change, request) or change.children:
         return request
     told = [(name, change.text(name)) for name in OF_CHANGES if change.text(name)]
-    return dataclasses.replace(request, children=(), label=with_tags(request.label, *told))
+    return msgspec.structs.replace(request, children=(), label=with_tags(request.label, *told))

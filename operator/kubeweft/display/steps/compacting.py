@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from kubeweft.display.steps.fitting import fit_objects
 from kubeweft.display.steps.parameters import Duration
 from kubeweft.display.tree.made import SHOWN_MOVED, tag, with_tags
@@ -64,7 +66,7 @@ class _ShortAxis:
         )
 
     def _node(self, node: Node) -> Node:
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             self._moved(node),
             facts=tuple([self._fact(fact) for fact in node.facts]),
             links=tuple([self._fact(link) for link in node.links]),
@@ -79,15 +81,15 @@ class _ShortAxis:
             moved = moved.known(finer)
         if not fact.children:
             return moved
-        return dataclasses.replace(moved, children=tuple([self._fact(child) for child in fact.children]))
+        return msgspec.structs.replace(moved, children=tuple([self._fact(child) for child in fact.children]))
 
     def _moved(self, part: Part) -> Part:
         start, end = self.place(part.start), self.place(part.end)
         if start == part.start:
-            return part if end == part.end else dataclasses.replace(part, end=end)
+            return part if end == part.end else msgspec.structs.replace(part, end=end)
         moved = int(tag(part.label, SHOWN_MOVED) or 0) + start - part.start
         label = with_tags(part.label, (SHOWN_MOVED, str(moved)))
-        return dataclasses.replace(part, start=start, end=end, label=label)
+        return msgspec.structs.replace(part, start=start, end=end, label=label)
 
 
 def _busy(tree: Tree) -> Iterator[tuple[int, int]]:

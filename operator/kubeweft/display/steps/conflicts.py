@@ -5,8 +5,9 @@ Each says which write had replaced that version, where that is known: who it was
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+
+import msgspec
 
 from kubeweft.display.steps.gathering import CONFLICT
 from kubeweft.display.tree.changing import each_list, relabelled
@@ -47,7 +48,7 @@ def unfold_conflicts(facts: Sequence[Fact]) -> tuple[Fact, ...]:
         if fact.folds != "conflicts":
             apart.append(fact)
         else:
-            first = dataclasses.replace(
+            first = msgspec.structs.replace(
                 fact, end=max(fact.start, fact.start + fact.span.end - fact.span.start), children=(), folds=""
             )
             apart.extend((first, *fact.children))
@@ -96,6 +97,6 @@ def _storm(facts: list[Fact]) -> Fact:
     first, *others = sorted(facts, key=lambda f: (f.start, f.end, f.span.span_id))
     if not others:
         return first
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         first, end=max(f.end for f in facts), children=tuple(others), folds="conflicts"
     )

@@ -6,8 +6,9 @@ tells one large step where its twin tells the small ones. Both are true; shown i
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
+
+import msgspec
 
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, version_number
 from kubeweft.model import vocabulary as v
@@ -22,7 +23,7 @@ def _fold_node(node: Node) -> Node:
     facts, links = _fold(node), _once(node.links)
     if len(facts) == len(node.facts) and len(links) == len(node.links):
         return node
-    return dataclasses.replace(node, facts=facts, links=links)
+    return msgspec.structs.replace(node, facts=facts, links=links)
 
 
 def _fold(node: Node) -> tuple[Fact, ...]:

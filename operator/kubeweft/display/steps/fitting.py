@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, facts_of
 
 
@@ -24,7 +26,7 @@ def _fit(node: Node) -> Node:
     inside: list[Fact | Node] = [*node.facts, *(child for child in node.children if _has_time(child))]
     if not inside:
         return node
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         node, start=min(part.start for part in inside), end=max(_end(part) for part in inside)
     )
 
@@ -44,12 +46,12 @@ def _place(node: Node, *, owner: Node) -> Node:
     placed = (
         node
         if _has_time(node) or node is owner
-        else dataclasses.replace(node, start=owner.start, end=owner.start)
+        else msgspec.structs.replace(node, start=owner.start, end=owner.start)
     )
     if not node.children and not node.links and not node.via:
         return placed
     children = [_place(child, owner=placed) for child in node.children]
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         placed,
         children=tuple(children),
         links=_moved(node.links, placed.start),

@@ -9,10 +9,11 @@ So a request is shown until the last of what was done for it; its line still tel
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
+
+import msgspec
 
 from kubeweft.display.extensions.wanting import JOIN_MARK, Joined, audit_id_of, is_pod, join_of
 from kubeweft.display.tree.changing import enclosing
@@ -44,7 +45,7 @@ def graft_foreign(tree: Tree) -> Tree:
         own = [fact for life in node.lives for fact in grafts.of_pod(node, life.uid)] if is_pod(node) else []
         if own:
             facts = tuple(_merged(facts, own))
-        return dataclasses.replace(node, facts=facts) if facts != node.facts else node
+        return msgspec.structs.replace(node, facts=facts) if facts != node.facts else node
 
     return each_node(tree, visit)
 

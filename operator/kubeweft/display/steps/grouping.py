@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from kubeweft.display.steps.conflicts import fold_conflicts, unfold_conflicts
 from kubeweft.display.steps.gathering import gather
 from kubeweft.display.tree import made
@@ -72,7 +74,7 @@ def group(
             facts = unfold_conflicts(facts)  # several may have run into the same conflict
         facts = tuple(_separated(facts)) if apart else facts
         grouped = tuple(grouping.groups(facts, node, ()))
-        return dataclasses.replace(node, facts=grouped, links=() if links else node.links)
+        return msgspec.structs.replace(node, facts=grouped, links=() if links else node.links)
 
     return each_node(tree, of)
 
@@ -187,7 +189,7 @@ def _separated(facts: Iterable[Fact]) -> Iterator[Fact]:
         if not changes:
             yield fact
             continue
-        yield dataclasses.replace(
+        yield msgspec.structs.replace(
             fact, children=tuple([child for child in fact.children if not is_made_by(child, fact)])
         )
         yield from changes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Literal
+
+import msgspec
 
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
 
@@ -17,7 +18,7 @@ def hide_sources(tree: Tree, *, sources: list[Hidden]) -> Tree:
 
     def visit(node: Node) -> Node:
         links = () if "link" in hidden else node.links
-        return dataclasses.replace(node, facts=tuple(_shown(node.facts, hidden)), links=links)
+        return msgspec.structs.replace(node, facts=tuple(_shown(node.facts, hidden)), links=links)
 
     return each_node(tree, visit)
 
@@ -28,4 +29,4 @@ def _shown(facts: Iterable[Fact], hidden: frozenset[str]) -> Iterator[Fact]:
         if fact.span.source in hidden:
             yield from children
         else:
-            yield fact if not fact.children else dataclasses.replace(fact, children=children)
+            yield fact if not fact.children else msgspec.structs.replace(fact, children=children)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import msgspec
+
 from kubeweft.display.steps.explaining.lines import field_of
 from kubeweft.display.tree.trees import (
     FOREVER,
@@ -39,7 +41,7 @@ def choose_linked(tree: Tree) -> Tree:
         root = _without_names(tree.root) if tree.linking.mode == "none" else tree.root
         return dataclasses.replace(tree, root=root, linked=())
     links = _links_to(tree)
-    wanted = [dataclasses.replace(n, via=links[n.key]) for n in tree.linked if n.key in links]
+    wanted = [msgspec.structs.replace(n, via=links[n.key]) for n in tree.linked if n.key in links]
     if tree.linking.mode == "auto":
         wanted = [node for node in wanted if any(map(is_of_interest, node.facts))]
     wanted.sort(key=lambda node: (not any(map(is_of_interest, node.facts)), not node.facts))
@@ -95,7 +97,7 @@ def _is_important(line: str) -> bool:
 def _without_names(node: Node) -> Node:
     kept = [link for link in node.links if is_owner_link(link) or link.text(v.LINK_ROLE) == "Child"]
     children = [_without_names(child) for child in node.children]
-    return dataclasses.replace(node, links=tuple(kept), children=tuple(children))
+    return msgspec.structs.replace(node, links=tuple(kept), children=tuple(children))
 
 
 def _few_facts(node: Node, most: int) -> Node:
@@ -104,7 +106,7 @@ def _few_facts(node: Node, most: int) -> Node:
         range(len(node.facts)), key=lambda n: (not is_of_interest(node.facts[n]), -node.facts[n].start, -n)
     )
     facts = tuple([node.facts[number] for number in sorted(ranked[:most])])
-    return dataclasses.replace(node, facts=facts)
+    return msgspec.structs.replace(node, facts=facts)
 
 
 def _first(node: Node) -> int:

@@ -46,7 +46,7 @@ def _split(node: Node) -> Node:
             witnesses.setdefault(uid, []).append(fact)
     if len(witnesses) < 2:
         only = [_life(uid, facts) for uid, facts in witnesses.items()] or [Life(uid="")]
-        return dataclasses.replace(node, lives=tuple(only))
+        return msgspec.structs.replace(node, lives=tuple(only))
     lives = sorted(
         [(_life(uid, facts), min(f.start for f in facts)) for uid, facts in witnesses.items()],
         key=lambda known: (known[1] if known[0].created is None else known[0].created, known[0].uid),
@@ -55,7 +55,7 @@ def _split(node: Node) -> Node:
     begins = [first if life.created is None else min(life.created, first) for life, first in lives]
     facts = [_in_life(fact, number[uids[0]] if uids else _life_of(fact, begins)) for fact, uids in told]
     known = [_asked_for(life, number, facts) for number, (life, _) in enumerate(lives)]
-    return dataclasses.replace(node, facts=tuple(facts), lives=tuple(known))
+    return msgspec.structs.replace(node, facts=tuple(facts), lives=tuple(known))
 
 
 def _asked_for(life: Life, number: int, facts: Iterable[Fact]) -> Life:
@@ -70,7 +70,7 @@ def _in_life(fact: Fact, life: int) -> Fact:
     if fact.life == life:  # all are of the first until they are told apart
         return fact
     children = tuple([_in_life(child, life) for child in fact.children])
-    return dataclasses.replace(fact, life=life, children=children)
+    return msgspec.structs.replace(fact, life=life, children=children)
 
 
 def _uids(fact: Fact) -> list[str]:

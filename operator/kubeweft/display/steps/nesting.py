@@ -8,8 +8,9 @@ or the field that only this request sets, says which change it was.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Container, Iterable, Sequence
+
+import msgspec
 
 from kubeweft.display.tree.trees import (
     Fact,
@@ -66,7 +67,7 @@ def _nest(node: Node) -> Node:
         for fact in node.facts
         if fact.span.span_id not in writers
     ]
-    return dataclasses.replace(node, facts=tuple(facts))
+    return msgspec.structs.replace(node, facts=tuple(facts))
 
 
 def _writes(request: Span) -> bool:

@@ -9,8 +9,9 @@ What is found out so is kept with the fact, for viewers that order by time alone
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+
+import msgspec
 
 from kubeweft.display.tree.made import changes_made
 from kubeweft.display.tree.trees import (
@@ -49,7 +50,7 @@ def _order(node: Node) -> Node:
     timed = [_timed(fact, time) for time, fact in ordered(node)]
     nested = [f.holding(_order_nested(f)) if len(f.children) > 1 else f for f in timed]
     children = sorted(node.children, key=lambda child: (_first(child), child.key))
-    return dataclasses.replace(node, facts=tuple(nested), children=tuple(children))
+    return msgspec.structs.replace(node, facts=tuple(nested), children=tuple(children))
 
 
 def _timed(fact: Fact, time: int) -> Fact:

@@ -6,8 +6,9 @@ the end of one life may be why the next began: then facts stay under their cause
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+
+import msgspec
 
 from kubeweft.display.steps.gathering import gather
 from kubeweft.display.tree.changing import dissolved, relabelled
@@ -24,8 +25,8 @@ def split_recreated(tree: Tree) -> Tree:
 
 def _split(node: Node, several: Mapping[ObjectKey, int]) -> Node:
     facts = tuple(dissolved(node.facts))
-    if not has_lives_apart(dataclasses.replace(node, facts=facts)):
-        return dataclasses.replace(node, facts=tuple([_told(fact, several, None) for fact in node.facts]))
+    if not has_lives_apart(msgspec.structs.replace(node, facts=facts)):
+        return msgspec.structs.replace(node, facts=tuple([_told(fact, several, None) for fact in node.facts]))
     groups = []
     for number, life in enumerate(node.lives):
         own = tuple([_told(fact, several, fact) for fact in facts if fact.life == number])
@@ -35,7 +36,7 @@ def _split(node: Node, several: Mapping[ObjectKey, int]) -> Node:
         groups.append(
             gather(node, own, by="life", value=value, attributes={GROUP_UID: life.uid}, life=number)
         )
-    return dataclasses.replace(node, facts=tuple(groups))
+    return msgspec.structs.replace(node, facts=tuple(groups))
 
 
 def _told(fact: Fact, several: Mapping[ObjectKey, int], under: Fact | None) -> Fact:

@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from kubeweft.display.tree.trees import Fact, Node, Tree, is_owner_link, link_target, shown_nodes
 from kubeweft.model import vocabulary as v
 from kubeweft.model.references import ObjectKey
@@ -42,12 +44,12 @@ def _consume(node: Node, *, owner: ObjectKey | None, shown: frozenset[ObjectKey]
     for child in node.children:
         consumed = _consume(child, owner=node.key, shown=shown)
         via = _via(child, down.get(child.key, ()))
-        children.append(consumed if via == consumed.via else dataclasses.replace(consumed, via=via))
+        children.append(consumed if via == consumed.via else msgspec.structs.replace(consumed, via=via))
     told = {("Child", child.key) for child in node.children} | {("Parent", owner)}
     kept = [
         link.fact for link in links if (link.role, link.target) not in told and not _is_left_out(link, shown)
     ]
-    return dataclasses.replace(node, links=tuple(kept), children=tuple(children))
+    return msgspec.structs.replace(node, links=tuple(kept), children=tuple(children))
 
 
 def _is_left_out(link: _Link, shown: frozenset[ObjectKey]) -> bool:
@@ -77,4 +79,4 @@ def _merged(links: Iterable[Fact]) -> list[_Link]:
 def _with_rules(links: list[Fact]) -> Fact:
     rules = tuple(sorted({rule for link in links for rule in (*link.rules, link.text(v.LINK_RULE)) if rule}))
     first = links[0]
-    return first if first.rules == rules else dataclasses.replace(first, rules=rules)
+    return first if first.rules == rules else msgspec.structs.replace(first, rules=rules)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
+
+import msgspec
 
 from kubeweft.display.steps.parameters import Template
 from kubeweft.display.steps.placeholders import Naming
@@ -45,6 +46,6 @@ def rename(
     def of_node(node: Node) -> Node:
         label = name(node, node) if wanted is None or "object" in wanted else node.label
         facts, links = [tuple([of_fact(f, node) for f in some]) for some in (node.facts, node.links)]
-        return dataclasses.replace(node, facts=facts, links=links, label=label)
+        return msgspec.structs.replace(node, facts=facts, links=links, label=label)
 
     return each_node(tree, of_node)

@@ -6,8 +6,9 @@ first state, with the later ones under it, the highest count last.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+
+import msgspec
 
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node
 from kubeweft.model import vocabulary as v
@@ -45,7 +46,7 @@ def unfold_series(facts: Sequence[Fact]) -> tuple[Fact, ...]:
     apart: list[Fact] = []
     for fact in facts:
         if fact.folds == "series":
-            alone = dataclasses.replace(fact, end=fact.start, children=(), folds="")
+            alone = msgspec.structs.replace(fact, end=fact.start, children=(), folds="")
             apart.extend((alone, *fact.children))
         else:
             apart.append(fact)
@@ -54,7 +55,7 @@ def unfold_series(facts: Sequence[Fact]) -> tuple[Fact, ...]:
 
 def _merge(node: Node) -> Node:
     facts = fold_series(node.facts)
-    return node if len(facts) == len(node.facts) else dataclasses.replace(node, facts=facts)
+    return node if len(facts) == len(node.facts) else msgspec.structs.replace(node, facts=facts)
 
 
 def _series_of(fact: Fact) -> tuple[ObjectKey, str] | None:
@@ -65,6 +66,6 @@ def _series_of(fact: Fact) -> tuple[ObjectKey, str] | None:
 def _folded(states: list[Fact]) -> Fact:
     first, *later = sorted(states, key=lambda f: (f.number(v.EVENT_COUNT), f.start, f.span.span_id))
     end = max(f.end for f in states)
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         first, start=min(f.start for f in states), end=end, children=tuple(later), folds="series"
     )

@@ -6,7 +6,7 @@ how the object came to that version.
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from kubeweft.display.tree.trees import Fact, Node, Tree, each_node, facts_of
 from kubeweft.model import vocabulary as v
@@ -23,7 +23,7 @@ def _hide(node: Node) -> Node:
     changes = [fact for fact in facts_of(node.facts) if fact.span.source == "change"]
     known = {_version(change) for change in changes if not _is_sighting(change)}
     facts = [fact for fact in node.facts if not (_is_sighting(fact) and _version(fact) in known)]
-    return node if len(facts) == len(node.facts) else dataclasses.replace(node, facts=tuple(facts))
+    return node if len(facts) == len(node.facts) else msgspec.structs.replace(node, facts=tuple(facts))
 
 
 def _is_sighting(fact: Fact) -> bool:

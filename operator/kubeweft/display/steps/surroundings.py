@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from kubeweft.display.steps.explaining.deeds import asks_to_end
 from kubeweft.display.tree.changing import relabelled
 from kubeweft.display.tree.made import SHOWN_TAKEN, with_tags
@@ -52,7 +54,7 @@ def keep_deleting_collections(tree: Tree) -> Tree:
     facts = [f for f in ended.root.facts if f.span.span_id in kept or not _is_around(f, tree.root.key)]
     return dataclasses.replace(
         ended,
-        root=dataclasses.replace(ended.root, facts=tuple(facts)),
+        root=msgspec.structs.replace(ended.root, facts=tuple(facts)),
         truncated=(*ended.truncated, *_left_out(tree, shown=len(told), all_=len(emptying))),
     )
 
@@ -96,7 +98,7 @@ def _with_what_took_it(node: Node, collections: Sequence[Fact], took: list[Fact]
         facts.append(fact if request is None else _taken(fact, request))
         if request is not None:
             took.append(request)
-    return dataclasses.replace(node, facts=tuple(facts))
+    return msgspec.structs.replace(node, facts=tuple(facts))
 
 
 def _without_marks_of(facts: Sequence[Fact], collections: Sequence[Fact]) -> Iterator[Fact]:

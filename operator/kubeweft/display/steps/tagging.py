@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 
 from kubeweft.display.steps.parameters import Template
@@ -32,19 +30,21 @@ def change_tags(
     def of_fact(fact: Fact, node: Node) -> Fact:
         children = tuple([of_fact(child, node) for child in fact.children]) if fact.children else ()
         if wanted is not None and fact.span.source not in wanted:
-            return dataclasses.replace(fact, children=children)
+            return msgspec.structs.replace(fact, children=children)
         tags = {name: naming.of_fact(template, fact, node) for name, template in added.items()}
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             fact, span=_without(fact.span, gone), children=children, label=_label(fact.label, tags, gone)
         )
 
     def of_node(node: Node) -> Node:
         facts, links = [tuple([of_fact(f, node) for f in some]) for some in (node.facts, node.links)]
-        node = dataclasses.replace(node, facts=facts, links=links)
+        node = msgspec.structs.replace(node, facts=facts, links=links)
         if wanted is not None and "object" not in wanted:
             return node
         tags = {name: naming.of_object(template, node) for name, template in added.items()}
-        return dataclasses.replace(node, span=_without(node.span, gone), label=_label(node.label, tags, gone))
+        return msgspec.structs.replace(
+            node, span=_without(node.span, gone), label=_label(node.label, tags, gone)
+        )
 
     return each_node(tree, of_node)
 

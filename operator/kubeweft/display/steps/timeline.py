@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+import msgspec
+
 from kubeweft.display.steps.ordering import ordered, version_of
 from kubeweft.display.tree.changing import dissolved
 from kubeweft.display.tree.trees import Fact, Node, Tree, nodes_of
@@ -21,12 +23,12 @@ Place = tuple[int, int, ObjectKey, int]
 def flatten(tree: Tree, *, linked: bool = True) -> Tree:
     """All facts of all objects, ``linked`` ones too, under the root; what a request changed stays with it."""
     nodes = [*nodes_of(tree.root), *(tree.linked if linked else ())]
-    own = [dataclasses.replace(node, facts=tuple(dissolved(node.facts))) for node in nodes]
+    own = [msgspec.structs.replace(node, facts=tuple(dissolved(node.facts))) for node in nodes]
     if len(nodes) == 1 and own[0].facts == tree.root.facts and _of_others(own[0]):
         return tree  # it is one list already
     told = [place for node in own for one in _objects(node) for place in _placed(one)]
     told.sort(key=lambda one: one[0])
-    root = dataclasses.replace(tree.root, facts=tuple([fact for _, fact in told]), children=())
+    root = msgspec.structs.replace(tree.root, facts=tuple([fact for _, fact in told]), children=())
     return dataclasses.replace(tree, root=root, linked=() if linked else tree.linked)
 
 
@@ -45,7 +47,7 @@ def _objects(node: Node) -> Iterator[Node]:
         facts.setdefault(key, []).append(fact)
     for key, some in facts.items():
         lives = node.lives if key == node.key else ()
-        yield dataclasses.replace(node, key=key, facts=tuple(some), lives=lives)
+        yield msgspec.structs.replace(node, key=key, facts=tuple(some), lives=lives)
 
 
 def _placed(node: Node) -> Iterator[tuple[Place, Fact]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
 
 from kubeweft.display.tree.trees import Fact, Label, Node, Tree, each_node, is_gathered
 
@@ -13,7 +14,7 @@ def each_list(tree: Tree, change: Callable[[tuple[Fact, ...]], tuple[Fact, ...]]
 
     def visit(node: Node) -> Node:
         facts = change(node.facts)
-        return node if facts is node.facts else dataclasses.replace(node, facts=facts)
+        return node if facts is node.facts else msgspec.structs.replace(node, facts=facts)
 
     return each_node(tree, visit)
 
@@ -26,7 +27,7 @@ def each_label(tree: Tree, label: Callable[[Fact | Node], Label]) -> Tree:
         return relabelled(fact, label(fact), children)
 
     def of_node(node: Node) -> Node:
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             node,
             facts=tuple([of_fact(fact) for fact in node.facts]),
             links=tuple([of_fact(link) for link in node.links]),

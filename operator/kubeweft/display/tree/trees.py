@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from kubeweft.model import vocabulary as v
 from kubeweft.model.foreign import ForeignSpan
 from kubeweft.model.plan import NAMESPACES
@@ -51,8 +53,7 @@ class Finer(NamedTuple):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One span in its place. ``life`` is an index into the lives of its object; ``rules`` made it, if it is a link.
 
     Views may put facts of one object under those of another; ``span.key`` tells whose a fact is. A whole object may
@@ -80,38 +81,16 @@ class Fact:
         return number_of(self.span, name)
 
     def moved(self, start: int, end: int) -> Fact:
-        """The fact at another time. (Three times as fast as ``dataclasses.replace``, which counts in large trees.)"""
-        return Fact(
-            self.span, start, end, self.children, self.folds, self.life, self.rules, self.label, self.finer
-        )
+        """The fact at another time."""
+        return msgspec.structs.replace(self, start=start, end=end)
 
     def known(self, finer: Finer) -> Fact:
         """The fact with what is known of its time beside its own."""
-        return Fact(
-            self.span,
-            self.start,
-            self.end,
-            self.children,
-            self.folds,
-            self.life,
-            self.rules,
-            self.label,
-            finer,
-        )
+        return msgspec.structs.replace(self, finer=finer)
 
     def holding(self, children: tuple[Fact, ...]) -> Fact:
         """The fact with these under it."""
-        return Fact(
-            self.span,
-            self.start,
-            self.end,
-            children,
-            self.folds,
-            self.life,
-            self.rules,
-            self.label,
-            self.finer,
-        )
+        return msgspec.structs.replace(self, children=children)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +114,7 @@ class MergedWindow(NamedTuple):
         return self.start + self.length > since and self.start <= until
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, gc=False):
     """One object with all its windows merged: ``span`` is the object span of the first.
 
     ``via`` are the links by which it stands where it does: under a parent that is not its owner, or beside the tree.
@@ -301,7 +279,7 @@ def each_node(tree: Tree, change: Callable[[Node], Node]) -> Tree:
     def visit(node: Node) -> Node:
         children = tuple([visit(child) for child in node.children])
         same = all(map(operator.is_, children, node.children))
-        return change(node if same else dataclasses.replace(node, children=children))
+        return change(node if same else msgspec.structs.replace(node, children=children))
 
     return dataclasses.replace(
         tree, root=visit(tree.root), linked=tuple([visit(node) for node in tree.linked])

@@ -10,10 +10,10 @@ a view calls a span, and the tags that it adds; ``object`` says whose a fact is,
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import orjson
 
 from kubeweft.display.tree.trees import (
@@ -79,7 +79,7 @@ def _object(key: ObjectKey, kind: str) -> Json:
 
 def _tree_spans(tree: Tree) -> Iterator[Json]:
     """The root encloses everything, also the linked objects."""
-    root = dataclasses.replace(tree.root, start=tree.start, end=tree.end)
+    root = msgspec.structs.replace(tree.root, start=tree.start, end=tree.end)
     yield from _node_spans(root, parent=b"")
     for node in tree.linked:
         yield from _node_spans(node, parent=root.span.span_id)

@@ -72,7 +72,7 @@ def test_objects_are_let_go_as_they_are_written() -> None:
     def watched(node: Node) -> Node:
         attributes = Held(node.span.attributes)
         held[node.key] = weakref.ref(attributes)
-        return dataclasses.replace(node, span=msgspec.structs.replace(node.span, attributes=attributes))
+        return msgspec.structs.replace(node, span=msgspec.structs.replace(node.span, attributes=attributes))
 
     spans = flatten(each_node(story_of(DEPLOYMENT, story()), watched), ADDRESSES)
     assert all(attributes() is not None for attributes in held.values())
@@ -222,8 +222,8 @@ def test_labels_of_a_view_go_before_usual_names() -> None:
     label = Label("jane", "did it", (("team", "shop"),))
 
     def relabel(node):  # type: ignore[no-untyped-def]
-        facts = tuple([dataclasses.replace(fact, label=label) for fact in node.facts])
-        return dataclasses.replace(node, facts=facts, label=Label(service="things"))
+        facts = tuple([msgspec.structs.replace(fact, label=label) for fact in node.facts])
+        return msgspec.structs.replace(node, facts=facts, label=Label(service="things"))
 
     spans = flat(each_node(tree, relabel))
     things = [span for span in spans if span.service == "things"]
@@ -237,7 +237,7 @@ def test_labels_of_a_view_go_before_usual_names() -> None:
 def test_the_same_span_twice_gets_two_ids_and_always_the_same() -> None:
     tree = story_of(POD, story())
     fact = next(fact for fact in tree.root.facts if fact.span.source == "event")
-    doubled = dataclasses.replace(tree, root=dataclasses.replace(tree.root, facts=(fact, fact, fact)))
+    doubled = dataclasses.replace(tree, root=msgspec.structs.replace(tree.root, facts=(fact, fact, fact)))
     ids = [span.span_id for span in flat(doubled) if span.service == "event"]
     assert len(set(ids)) == 3
     assert ids[0] == fact.span.span_id
@@ -248,8 +248,8 @@ def test_the_same_span_twice_gets_two_ids_and_always_the_same() -> None:
 def test_times_are_such_that_every_viewer_can_hold_them(start: int, end: int) -> None:
     target = key("pods", "p")
     tree = story_of(target, weave(request(target, "get", "10:00:00")))
-    fact = dataclasses.replace(tree.root.facts[0], start=start, end=end)
-    root = dataclasses.replace(tree.root, facts=(fact,), start=end, end=start)
+    fact = msgspec.structs.replace(tree.root.facts[0], start=start, end=end)
+    root = msgspec.structs.replace(tree.root, facts=(fact,), start=end, end=start)
     for span in flat(dataclasses.replace(tree, root=root)):
         assert 0 <= span.start <= span.end <= LAST_TIME
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import msgspec
 from rich.console import Console
 
 from kubeweft.display.steps.clamping import clamp_clocks
@@ -28,7 +29,8 @@ def under(*seen: Observation) -> Tree:
     ]
     children = tuple([fact for fact in tree.root.facts if fact is not cause])
     return dataclasses.replace(
-        tree, root=dataclasses.replace(tree.root, facts=(dataclasses.replace(cause, children=children),))
+        tree,
+        root=msgspec.structs.replace(tree.root, facts=(msgspec.structs.replace(cause, children=children),)),
     )
 
 
@@ -85,7 +87,7 @@ def test_all_below_that_the_same_clock_told_moves_along() -> None:
     elsewhere = fact_of_request(request(hub, "patch", "10:00:05.350"))
     (cause,) = tree.root.facts
     chain = cause.holding((root.holding((below, elsewhere)),))
-    told = dataclasses.replace(tree, root=dataclasses.replace(tree.root, facts=(chain,)))
+    told = dataclasses.replace(tree, root=msgspec.structs.replace(tree.root, facts=(chain,)))
     (moved,) = clamp_clocks(told).root.facts[0].children
     assert (moved.start, tag(moved.label, SHOWN_SKEW)) == (at("10:00:05.300"), "200ms")
     same, other = moved.children

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import msgspec
 from rich.console import Console
 
 from kubeweft.display.steps.compacting import compact_durations
@@ -33,7 +34,7 @@ def spread() -> Tree:
 
 def test_objects_take_the_time_of_their_facts() -> None:
     tree = spread()
-    long = dataclasses.replace(tree, root=dataclasses.replace(tree.root, start=0, end=10**19))
+    long = dataclasses.replace(tree, root=msgspec.structs.replace(tree.root, start=0, end=10**19))
     assert compact_durations(long) == tree
     assert compact_durations(long, objects=False) == long
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from kubeweft.display.steps.enclosing import enclose_children
 from kubeweft.display.tree.trees import Fact, Tree
 from kubeweft.display.words.headlines import headline
@@ -18,8 +20,8 @@ def nested() -> Tree:
     """An Event a minute later under a request."""
     tree = story_of(IT, weave(request(IT, "patch", "10:00:00.000"), event(IT, "Later", "10:01:00")))
     patch, later = tree.root.facts
-    holding = dataclasses.replace(patch, children=(later,))
-    return dataclasses.replace(tree, root=dataclasses.replace(tree.root, facts=(holding,)))
+    holding = msgspec.structs.replace(patch, children=(later,))
+    return dataclasses.replace(tree, root=msgspec.structs.replace(tree.root, facts=(holding,)))
 
 
 def test_a_cause_ends_with_the_last_of_its_effects_but_took_no_longer_itself() -> None:
@@ -39,5 +41,5 @@ def test_effects_deep_below_count() -> None:
     tree = nested()
     (patch,) = tree.root.facts
     over = Fact(patch.span, patch.start, patch.end, (patch,))
-    deep = dataclasses.replace(tree, root=dataclasses.replace(tree.root, facts=(over,)))
+    deep = dataclasses.replace(tree, root=msgspec.structs.replace(tree.root, facts=(over,)))
     assert enclose_children(deep).root.facts[0].end == at("10:01:00")

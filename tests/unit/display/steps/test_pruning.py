@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from kubeweft.display.steps.grouping import group
 from kubeweft.display.steps.pruning import prune_childless
 from kubeweft.display.tree.trees import Tree
@@ -44,13 +46,13 @@ def test_the_root_stays_and_linked_objects_may() -> None:
         0,
         len(bare.linked),
     ]
-    empty = dataclasses.replace(bare, root=dataclasses.replace(bare.root, facts=(), children=()))
+    empty = dataclasses.replace(bare, root=msgspec.structs.replace(bare.root, facts=(), children=()))
     assert prune_childless(empty).root.key == TOP
 
 
 def test_groups_that_gather_nothing_go_too() -> None:
     grouped = group(tree(), by=["source"])
-    hollow = tuple([dataclasses.replace(fact, children=()) for fact in grouped.root.facts])
-    emptied = dataclasses.replace(grouped, root=dataclasses.replace(grouped.root, facts=hollow))
+    hollow = tuple([msgspec.structs.replace(fact, children=()) for fact in grouped.root.facts])
+    emptied = dataclasses.replace(grouped, root=msgspec.structs.replace(grouped.root, facts=hollow))
     assert prune_childless(emptied).root.facts == ()
     assert prune_childless(grouped) == grouped

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 import pytest
 
@@ -66,7 +64,7 @@ def test_facts_of_others_say_whose_they_are(part: Fact, line: str) -> None:
 
 def test_a_foreign_span_that_failed_says_why() -> None:
     failed = fact("foreign", "Create", **{v.SERVICE_NAME: "apiserver"})
-    failed = dataclasses.replace(failed, span=msgspec.structs.replace(failed.span, error="refused"))
+    failed = msgspec.structs.replace(failed, span=msgspec.structs.replace(failed.span, error="refused"))
     assert headline(failed, node(), Pen(), under=failed) == "apiserver: Create → refused 1ms"
 
 
@@ -85,7 +83,7 @@ def test_where_facts_of_others_stand_everything_says_whose_it_is() -> None:
 def test_other_namespaces_and_clusters_are_named() -> None:
     moved = fact("change", "changed")
     far = OTHER._replace(cluster="member-1", namespace="kube-system")
-    moved = dataclasses.replace(moved, span=msgspec.structs.replace(moved.span, key=far))
+    moved = msgspec.structs.replace(moved, span=msgspec.structs.replace(moved.span, key=far))
     assert headline(moved, node(), Pen()) == "[member-1] pods/web-0 in kube-system: changed"
     assert headline(moved, node(), Pen(clusters={"member-1": "Berlin"})).startswith("[Berlin] pods")
 
@@ -107,14 +105,14 @@ def test_links_and_gaps_have_a_line_too() -> None:
 
 def test_a_clock_that_was_behind_is_told() -> None:
     (seen,) = story_of(IT, weave(event(IT, "Seen", "10:00:00"))).root.facts
-    late = dataclasses.replace(seen, label=Label(tags=((SHOWN_SKEW, "2.1s"),)))
+    late = msgspec.structs.replace(seen, label=Label(tags=((SHOWN_SKEW, "2.1s"),)))
     assert headline(late, node(), Pen()).endswith("(shown 2.1s later: its clock was behind)")
 
 
 def test_a_series_that_is_shown_later_tells_its_own_times() -> None:
     twice = [event(IT, "Seen", "10:00:01", first="10:00:00", count=count) for count in (1, 2)]
     (series,) = story_of(IT, weave(*twice)).root.facts
-    moved = dataclasses.replace(series, label=Label(tags=((SHOWN_MOVED, "900000000"),)))
+    moved = msgspec.structs.replace(series, label=Label(tags=((SHOWN_MOVED, "900000000"),)))
     later = moved.moved(series.start + 900_000_000, series.end + 900_000_000)
     assert headline(later, node(), Pen()) == headline(series, node(), Pen())
 

@@ -94,10 +94,11 @@ class StorageService:
             for trace_id, asked in wanted.items():
                 since, until = api.read_time(asked.start_time), api.read_time(asked.end_time)
                 trace = answers.open(trace_id, since=since or 0, until=until or FOREVER)
-                for chunk in trace_chunks(trace.trace_id, trace.spans) if trace else ():
+                chunks = trace_chunks(trace.trace_id, trace.spans) if trace else iter(())
+                del trace  # its objects are let go as they are written
+                for chunk in chunks:
                     yield chunk
                     check_stop()
-                del trace
 
         several, within = len(wanted) > 1, call.time_remaining()
         await self._write(call, self._workshop.opening(opened, several=several, within=within))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from kubeweft.display.steps.explaining.chronicles import Chronicle
 from kubeweft.display.steps.explaining.deeds import Deed, deed_of
@@ -50,7 +51,7 @@ class Recorded:
 
 
 def _deeds(node: Node, place: int) -> list[Deed]:
-    own = dataclasses.replace(node, facts=tuple(dissolved(node.facts)))
+    own = msgspec.structs.replace(node, facts=tuple(dissolved(node.facts)))
     timed = ordered(own)
     return [deed_of(fact, place=place, index=index, time=time) for index, (time, fact) in enumerate(timed)]
 
