@@ -38,6 +38,7 @@ Connect = Callable[[], AbstractAsyncContextManager[ClusterClient]]
 Collect = Callable[[str, ClusterClient, Plan, Recognise], Collector]
 Relink = Callable[[str, str], bool]
 NEVER_REACHED = "NotReached"
+ATTEMPTS = 3  # to recognise a cluster that is busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,12 +204,23 @@ class Member:
     async def _recognise(self, client: ClusterClient) -> None:
         """Nothing of another cluster may be taken for the few seconds until the next look."""
         try:
-            uid = await cluster_uid(client, deadline=self._pace.answer) or ""
+            uid = await self._patiently(lambda: cluster_uid(client)) or ""
         except (Gone, Refused) as failure:  # it would be taken for the answer to what was asked before
             raise Unavailable(str(failure)) from failure
         refusal = self._shared.identities.claim(self.name, uid)
         if refusal:
             raise Unavailable(refusal)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[str | None]]) -> str | None:
+        """Again where the API server is busy: whole lists, which have been read already, hang on this."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await ask()
+            except Unavailable as failure:
+                await asyncio.sleep(
+                    min(failure.retry_after or 0.0, self._pace.look) or self._pace.second_look
+                )
+        return await ask()
 
     def _suffer(self, trouble: Trouble) -> None:
         if trouble.message != self.trouble.message:

@@ -77,6 +77,7 @@ class Reflector:
         self._poked = asyncio.Event()
         self._server_down = False
         self._in_doubt = False
+        self._has_bookmarks = False
         self._failures = 0
         self._losses = 0
         self._told: Phase | None = None
@@ -179,10 +180,10 @@ class Reflector:
         except BadInput as error:
             self._progress.undecodable += 1
             raise Lost("UndecodableLine", str(error)) from error
-        except (
-            Silent
-        ):  # Events have no bookmarks, so where none happen this is no failure: look, and watch again
-            self._in_doubt = True
+        except Silent:
+            if self._has_bookmarks:
+                raise
+            await self._look_anew()
             return
         finally:
             lived = loop.time() - began
@@ -192,8 +193,18 @@ class Reflector:
         if lived < self._limits.steady_after:
             raise Unavailable(f"the API server ended the watch after {lived:.1f} s")
 
+    async def _look_anew(self) -> None:
+        """Of a type without bookmarks (Events) nothing is heard where nothing happens, and its version grows old.
+
+        After some ten minutes a watch from there is refused (410), as if something had been missed. A list in time
+        gives a version of now, and leaves no gap.
+        """
+        await self._check_not_back(self._progress.version or "")
+        self._progress.version = None
+
     async def _take(self, batch: Batch) -> None:
         known = self._progress.version or ""
+        self._has_bookmarks |= batch.bookmarked
         if batch.bookmarked and went_back(known, batch.version):
             raise Unavailable(f"a bookmark is at version {batch.version}, we have seen {known}")
         version = batch.version or known

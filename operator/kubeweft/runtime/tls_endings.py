@@ -21,5 +21,9 @@ class _EndedByUs(ssl.SSLObject):
 
 
 def wait_for_no_farewell(context: ssl.SSLContext) -> None:
-    """Of asyncio's connections with this context, none outlasts its end."""
+    """Of asyncio's connections with this context, none outlasts its end.
+
+    Unless it has still something to send that the other side does not take: CPython's own event loop then waits for
+    that, without a limit; uvloop, which Kubeweft runs with, does not.
+    """
     context.sslobject_class = _EndedByUs

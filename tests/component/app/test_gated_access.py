@@ -260,7 +260,7 @@ async def test_rights_in_one_of_many_namespaces_are_enough_for_a_search_without_
             found = await asyncio.to_thread(reader.find_objects, ObjectQuery(limit=20))
             assert {one.key for one in found} == set(own)
             assert (
-                reader.has_cut_search
+                reader.searches_cut
             )  # who may see Deployments in another namespace, and nothing else there?
             assert len(here.reviews.asked) <= 300
             reader = AllowedReader(store, await here.alice())

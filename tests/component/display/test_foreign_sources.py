@@ -39,6 +39,7 @@ START = at("10:00:01")
 DAY = 86_400 * 10**9
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 Answers = dict[str, Any]
+NO_HTTP = "what another protocol says"
 
 
 class FakeApi:
@@ -59,6 +60,9 @@ class FakeApi:
                     answer = answer(query)
                 if answer is None:
                     self.send_error(404)
+                    return
+                if answer is NO_HTTP:
+                    self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
                     return
                 if isinstance(answer, int):
                     self.send_response(answer)
@@ -358,6 +362,7 @@ def test_no_value_can_break_out_of_a_query() -> None:
         (b"[1]", "not what"),
         ({"data": [{"spans": [{}]}]}, "not what Jaeger"),
         ({"data": 5}, "not what Jaeger"),
+        (NO_HTTP, "broke off: BadStatusLine"),
     ],
 )
 def test_answers_that_are_none_are_failures_in_words(serve: Serve, answer: Any, told: str) -> None:

@@ -277,16 +277,36 @@ async def test_one_watch_that_is_answered_again_wakes_those_that_wait_for_the_se
     assert sum(asked.path == collection_path(SECRETS) for asked in server.asked) == 1
 
 
-async def test_silence_reconnects_from_the_last_version(server: FakeApiServer, watching: Watching) -> None:
+async def test_silence_where_bookmarks_were_sent_is_a_failure_and_goes_on_from_the_last_version(
+    server: FakeApiServer, watching: Watching
+) -> None:
     receiver = RecordingReceiver()
-    async with watching(receiver, limits=replace(QUICK, silence=0.1)) as reflector:
-        await receiver.until(lambda: receiver.version)
-        await eventually(lambda: len(watches_from(server)) >= 2)
+    async with watching(receiver, limits=replace(QUICK, silence=0.3)) as reflector:
+        await eventually(lambda: reflector.state.phase is Phase.WATCHING)
+        server.create(SECRETS, "elsewhere")
+        server.bookmark(PODS)
+        await receiver.until(lambda: receiver.version == "1001")
+        await eventually(lambda: reflector.state.phase is Phase.BACKING_OFF)
         server.create(PODS, "a")
         await receiver.until(lambda: receiver.names() == ["a"])
         assert reflector.state.relists == 0
-    assert set(watches_from(server)) == {"1000"}
+    assert "1001" in watches_from(server)
     assert receiver.missed == []
+
+
+async def test_where_no_bookmarks_come_silence_is_no_failure_and_the_version_is_kept_young(
+    server: FakeApiServer, watching: Watching, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = RecordingReceiver()
+    async with watching(receiver, limits=replace(QUICK, silence=0.1)) as reflector:
+        await receiver.until(lambda: receiver.version)
+        server.create(SECRETS, "elsewhere")
+        await receiver.until(lambda: receiver.version == "1001")
+        await eventually(lambda: reflector.state.phase is Phase.WATCHING)
+        server.create(PODS, "a")
+        await receiver.until(lambda: receiver.names() == ["a"])
+    assert receiver.missed == []
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 async def test_a_silent_streamed_list_falls_back_to_pages(server: FakeApiServer, watching: Watching) -> None:

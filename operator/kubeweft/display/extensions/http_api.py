@@ -5,6 +5,7 @@ A token goes to the configured address only.
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import urllib.error
 import urllib.request
@@ -68,7 +69,7 @@ class HttpApi:
             raise SourceFailed(
                 "it took too long to answer" if slow else f"it cannot be reached: {error.reason}"
             ) from None
-        except (OSError, ValueError, zlib.error) as error:
+        except (OSError, ValueError, zlib.error, http.client.HTTPException) as error:
             raise SourceFailed(f"its answer broke off: {type(error).__name__}") from None
         return _document(body)
 

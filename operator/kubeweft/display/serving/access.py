@@ -64,7 +64,7 @@ class AllowedReader:
         self._types_seen: set[tuple[str, str, str]] = set()
         self._glimpsed: set[bytes] = set()
         self._permitted_places: dict[tuple[object, ...], PermittedPlaces] = {}
-        self.has_cut_search = False  # objects that match and may be seen were perhaps not reached
+        self.searches_cut = 0  # so often objects that match and may be seen were perhaps not reached
 
     @property
     def undecided(self) -> int:
@@ -108,7 +108,7 @@ class AllowedReader:
 
         As for ``kubectl get``, a right to one object finds it only by its name: to ask about each of thousands would be
         too much. Where what is found first may not be seen, rights to types and namespaces are asked, and only those
-        are searched. What could not be asked is left out, and ``has_cut_search`` says so; raises ``UserError`` where
+        are searched. What could not be asked is left out, and ``searches_cut`` counts that; raises ``UserError`` where
         nothing else is left.
         """
         by_name = bool(query.name) and "*" not in query.name
@@ -123,7 +123,7 @@ class AllowedReader:
             raise UserError(
                 "there is too much that you may not see for a search this wide: narrow it by namespace, kind or name"
             )
-        self.has_cut_search |= not complete
+        self.searches_cut += not complete
         return shown
 
     def _examined(
@@ -208,9 +208,9 @@ def _that_it_was(gap: Span) -> Span:
     return msgspec.structs.replace(gap, attributes=attributes, links=(), error="", body=b"")
 
 
-def is_search_cut(reader: SpanReader) -> bool:
-    """Whether a search in it has left out what was too much to decide about."""
-    return isinstance(reader, AllowedReader) and reader.has_cut_search
+def searches_cut(reader: SpanReader) -> int:
+    """How many searches of a reader have perhaps not reached all that match, because of what may not be seen."""
+    return reader.searches_cut if isinstance(reader, AllowedReader) else 0
 
 
 def tell_undecided(tree: Tree, reader: SpanReader) -> Tree:

@@ -9,7 +9,7 @@ from typing import Final
 
 from kubeweft.display.answering.contract import DisplayedTrace
 from kubeweft.display.serving import notices
-from kubeweft.display.serving.access import is_search_cut
+from kubeweft.display.serving.access import searches_cut
 from kubeweft.model.errors import UserError
 from kubeweft.model.references import ObjectKey
 from kubeweft.store.interfaces import ANYTHING, FoundObject, ObjectQuery, SpanReader
@@ -33,6 +33,7 @@ class Looking:
         self._met: set[ObjectKey] = set()
         self._number, self._last = 0, 0
         self._is_over = False
+        self._is_left_out = False  # by a reader that may not look everywhere
 
     def __iter__(self) -> Iterator[FoundObject]:
         for query in self._queries:
@@ -41,7 +42,7 @@ class Looking:
     @property
     def is_cut(self) -> bool:
         """Whether objects may fit that were not looked at."""
-        return self._is_over or is_search_cut(self._reader)
+        return self._is_over or self._is_left_out
 
     def notice(self) -> DisplayedTrace:
         """How far it has looked."""
@@ -55,9 +56,9 @@ class Looking:
         while not self._is_over:
             before = time.monotonic()
             try:
-                found = self._reader.find_objects(dataclasses.replace(query, limit=limit))
+                found = self._find(dataclasses.replace(query, limit=limit))
             except UserError:  # some stores cannot find so many
-                if begin == 0:
+                if begin == 0 and not self._met:
                     raise
                 self._is_over = True
                 return
@@ -73,6 +74,12 @@ class Looking:
                 return
             self._is_over = limit >= MOST_LOOKED_AT or self._is_late(took * GROWTH)
             begin, limit = limit, min(limit * GROWTH, MOST_LOOKED_AT)
+
+    def _find(self, query: ObjectQuery) -> list[FoundObject]:
+        cut_before = searches_cut(self._reader)
+        found = self._reader.find_objects(query)
+        self._is_left_out |= searches_cut(self._reader) > cut_before
+        return found
 
     def _is_late(self, more: float) -> bool:
         """Whether there are not so many more seconds."""

@@ -12,6 +12,10 @@ from kubeweft.model.errors import NotNow
 BUSY = "too many questions at a time: try again"
 
 
+class Busy(NotNow):
+    """There is no room now, because others use it."""
+
+
 class Room:
     """So much room for all who share it; used within one event loop."""
 
@@ -25,10 +29,10 @@ class Room:
         self._freed = asyncio.Event()
 
     async def take(self, amount: int) -> Share:
-        """A share, as soon as there is room for it; raises ``NotNow`` where that takes too long."""
+        """A share, as soon as there is room for it; raises ``Busy`` where that takes too long."""
         amount = min(amount, self._size)
         if self.waiting >= self._most_waiting and (self._free < amount or self._line.locked()):
-            raise NotNow(BUSY, delay=2)
+            raise Busy(BUSY, delay=2)
         self.waiting += 1
         try:
             async with asyncio.timeout(self._admission), self._line:
@@ -37,7 +41,7 @@ class Room:
                     await self._freed.wait()
                 self._free -= amount
         except TimeoutError:
-            raise NotNow(BUSY, delay=5) from None
+            raise Busy(BUSY, delay=5) from None
         finally:
             self.waiting -= 1
         return Share(self, amount)

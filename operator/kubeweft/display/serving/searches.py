@@ -28,9 +28,10 @@ class TreeSearch:
     def __init__(self, trees: Trees, service: Service, meaning: Meaning, bounds: Bounds) -> None:
         self._trees = trees
         self._service = service
-        self._meaning = meaning
         self._bounds = bounds
         self._limit = min(meaning.query.limit, MOST_TRACES)
+        query = dataclasses.replace(meaning.query, limit=self._limit)
+        self._meaning = dataclasses.replace(meaning, query=query)
         self._widely = meaning.narrows or service.selection.siblings
         self._inside: set[ObjectKey] = set()  # trees shown so far, where those are shown from their roots
 
@@ -67,7 +68,9 @@ class TreeSearch:
         if key in self._inside:
             return None
         query = self._meaning.query
-        way = self._trees.way_up(key, self._service.selection, since=query.since, until=query.until)
+        way = self._trees.way_up(
+            key, self._service.selection, self._bounds.found, since=query.since, until=query.until
+        )
         is_known = way[0] in self._inside
         self._inside.update(way)
         return None if is_known else way[0]

@@ -77,13 +77,17 @@ class Trees:
             kinds=self.kinds,
         )
 
-    def way_up(self, key: ObjectKey, selection: Selection, *, since: int, until: int) -> list[ObjectKey]:
+    def way_up(
+        self, key: ObjectKey, selection: Selection, limits: Limits, *, since: int, until: int
+    ) -> list[ObjectKey]:
         """From where the tree with an object begins to the object."""
         only_up = dataclasses.replace(selection, down=0, siblings=False, linked="none")
+        few = dataclasses.replace(limits, around=0)
         try:
-            return keys_of(assemble(self.reader, key, since=since, until=until, selection=only_up).root)
+            tree = assemble(self.reader, key, since=since, until=until, selection=only_up, limits=few)
         except NothingStored:
             return [key]
+        return keys_of(tree.root)
 
     def arranged(self, tree: Tree, service: Service) -> Tree:
         """In the view of a service, with what could not be decided about access told."""

@@ -131,7 +131,10 @@ class _Turn:
             raise
 
     def start(self, work: Callable[[], None]) -> None:
-        """The last work, for which nobody waits."""
+        """The last work, for which nobody waits: after what is under way, in the same thread."""
+        if self._last is not None and not self._last.done():
+            self._last.add_done_callback(lambda _: work())
+            return
         try:
             self._last = self._pool.submit(work)
         except RuntimeError:  # the server is closed: there are no threads any more

@@ -10,7 +10,9 @@ with a Namespace, what it was emptied of is its own story: of each type first th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -38,6 +40,8 @@ from kubeweft.model.windows import NANOSECONDS
 MOST_EMPTYING = 100  # requests; a Namespace is emptied type by type, again and again until nothing is left
 BEGINNING = "+ metadata.deletionTimestamp"
 
+Place = tuple[tuple[str, str, str], str]
+
 
 def keep_deleting_collections(tree: Tree) -> Tree:
     """No ``deletecollection`` at the root but those that took objects of the tree, or emptied the Namespace it is of."""
@@ -45,9 +49,10 @@ def keep_deleting_collections(tree: Tree) -> Tree:
     if not around:
         return tree
     collections = [f for f in around if not f.span.key.name and succeeded(f.span)]
-    collections.sort(key=lambda f: (f.start, f.span.span_id))
+    collections.sort(key=_when)
     took: list[Fact] = []
-    ended = each_node(tree, lambda node: _with_what_took_it(node, collections, took))
+    inside_of = _requests_by_place(collections)
+    ended = each_node(tree, lambda node: _with_what_took_it(node, inside_of, took))
     emptying = _emptying(tree, around)
     told = emptying[:MOST_EMPTYING]
     kept = {f.span.span_id for f in (*took, *_namespaces_deleted(around, took), *told)}
@@ -66,7 +71,7 @@ def _emptying(tree: Tree, around: Sequence[Fact]) -> list[Fact]:
         return []
     deletions = sorted((f.start, f.text(v.UID)) for f in root.facts if f.text(v.VERB) == "delete")
     by_type: dict[tuple[ObjectKey, str], list[Fact]] = {}
-    for fact in sorted(around, key=lambda f: (f.start, f.span.span_id)):
+    for fact in sorted(around, key=_when):
         if _is_emptying(fact, root.key) and fact.end >= tree.since and fact.start <= tree.until:
             lives = ["", *[uid for start, uid in deletions if start <= fact.start]]
             by_type.setdefault((fact.span.key, lives[-1]), []).append(fact)
@@ -87,9 +92,26 @@ def _left_out(tree: Tree, *, shown: int, all_: int) -> Iterator[Truncation]:
         yield Truncation(what="collections", of=of, shown=shown, more=all_ - shown, hint=EARLIER)
 
 
-def _with_what_took_it(node: Node, collections: Sequence[Fact], took: list[Fact]) -> Node:
+def _requests_by_place(collections: Iterable[Fact]) -> Callable[[ObjectKey], list[Fact]]:
+    """The requests for a whole collection that an object was in, in their order."""
+    places: dict[Place, list[Fact]] = {}
+    for request in collections:
+        places.setdefault((request.span.key[:3], request.span.key.namespace), []).append(request)
+
+    @functools.cache
+    def inside(place: Place) -> list[Fact]:
+        kind, namespace = place
+        return sorted(
+            itertools.chain.from_iterable(places.get((kind, space), ()) for space in {"", namespace}),
+            key=_when,
+        )
+
+    return lambda key: inside((key[:3], key.namespace))
+
+
+def _with_what_took_it(node: Node, inside_of: Callable[[ObjectKey], list[Fact]], took: list[Fact]) -> Node:
     """The object with its ends at the times of the collections that it went with, which are added to ``took``."""
-    inside = [request for request in collections if _is_inside(node.key, request.span.key)]
+    inside = inside_of(node.key)
     if not inside:
         return node
     facts = []
@@ -154,8 +176,8 @@ def _marks(change: Fact) -> bool:
     return is_change and any(line.startswith(BEGINNING) for line in change.text(v.WORDS).splitlines())
 
 
-def _is_inside(key: ObjectKey, collection: ObjectKey) -> bool:
-    return key[:3] == collection[:3] and collection.namespace in ("", key.namespace)
+def _when(fact: Fact) -> tuple[int, bytes]:
+    return fact.start, fact.span.span_id
 
 
 def _first_that_took(requests: Sequence[Fact], time: int) -> Fact | None:

@@ -38,7 +38,7 @@ def each_label(tree: Tree, label: Callable[[Fact | Node], Label]) -> Tree:
 
 
 def relabelled(fact: Fact, label: Label, children: tuple[Fact, ...]) -> Fact:
-    """The fact with another label and these under it, made without the cost of ``dataclasses.replace``."""
+    """The fact with another label and these under it, made without the cost of a general ``replace``."""
     return Fact(
         fact.span, fact.start, fact.end, children, fact.folds, fact.life, fact.rules, label, fact.finer
     )

@@ -124,7 +124,8 @@ class Search:
             if not among:
                 return None
             rows = ", ".join(["(?, ?)"] * (len(among) // 2))
-            parts.append(f"(o.type, o.namespace) IN (VALUES {rows})")
+            # Asked like this SQLite uses the index, which it does not for a bare list of VALUES.
+            parts.append(f"(o.type, o.namespace) IN (SELECT column1, column2 FROM (VALUES {rows}))")
             values += among
         return Scope(
             self._reading.earliest(query.since),

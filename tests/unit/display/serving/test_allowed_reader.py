@@ -147,7 +147,7 @@ def test_rights_to_a_namespace_are_asked_instead_of_looking_at_everything_in_oth
     places = [key("pods", ""), key("pods", "", namespace="vault")]
     assert [one for one in asked if not one.name] == [key("pods", "", namespace=""), places[1], places[0]]
     assert len(reader.find_objects(ObjectQuery(limit=50))) == 5
-    assert not reader.has_cut_search
+    assert not reader.searches_cut
     assert len([one for one in asked if not one.name]) == 3, "rights to places are asked once in an answer"
 
 
@@ -155,7 +155,7 @@ def test_what_may_be_seen_comes_out_of_a_search_that_meets_too_much_with_a_word_
     own = event(key("pods", "newest"), "Started", "10:50:00")
     reader = seen(in_default, [*busy(100), *weave(own)], most_examined=50)
     assert [one.key.name for one in reader.find_objects(ObjectQuery(limit=3))] == ["newest"]
-    assert reader.has_cut_search
+    assert reader.searches_cut
     traces = list(answers_of(reader).find(QUESTION))
     assert len(traces) == 2
     assert traces[-1].trace_id == NOTICE_ID

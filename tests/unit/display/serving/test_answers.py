@@ -11,6 +11,7 @@ from kubeweft.display.answering.contract import TraceQuestion
 from kubeweft.display.answering.displayed_ids import MOST_LATER, MOST_WINDOWS, read_displayed_id
 from kubeweft.display.serving.answers import StoryAnswers, summary_of
 from kubeweft.display.serving.notices import AGAIN, NOTICE_ID
+from kubeweft.display.serving.searches import MOST_TRACES
 from kubeweft.display.serving.trees import Bounds
 from kubeweft.display.tree.made import LEFT_HINT, LEFT_MORE, LEFT_SHOWN
 from kubeweft.display.tree.trees import FOREVER, Tree, Truncation
@@ -33,6 +34,23 @@ def found(answers_over: list[Span], **question: object) -> list[str]:
     """The names of the roots that a search finds."""
     asked = TraceQuestion(**question)  # type: ignore[arg-type]
     return [trace.tree.root.key.name for trace in answers_of(answers_over).find(asked)]
+
+
+class _CountingReader(MemoryReader):
+    """Remembers how many objects a search was to give."""
+
+    most = 0
+
+    def find_objects(self, query: ObjectQuery) -> list[FoundObject]:
+        self.most = max(self.most, query.limit)
+        return super().find_objects(query)
+
+
+@pytest.mark.parametrize("service", ["tree", "tree full", "stored"])
+def test_nobody_can_ask_for_more_than_there_is_room_for(service: str) -> None:
+    reader = _CountingReader(story())
+    assert len(list(answers_of(reader).find(TraceQuestion(service=service, limit=10**19)))) >= 1
+    assert reader.most <= MOST_TRACES
 
 
 def test_services_are_the_views_with_each_selection_and_stored() -> None:

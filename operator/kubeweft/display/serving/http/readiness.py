@@ -15,10 +15,12 @@ from aiohttp import web
 
 from kubeweft.display.serving.http.describing import Answer, Asked, Route
 from kubeweft.display.serving.http.schemas import reference
+from kubeweft.display.serving.room import Busy
 from kubeweft.display.serving.working import Workshop
 from kubeweft.model.errors import KubeweftError, NotNow
 
 BELIEVED: Final = 2.0  # seconds
+PATIENCE: Final = 2.0  # seconds
 NOT_READY: Final = "the store cannot be read now; the log of this server says why"
 
 TryStore = Callable[[], object]
@@ -53,17 +55,23 @@ class _Readiness:
         self._is_ready, self._until = True, -1.0
 
     async def answer(self, _: Asked) -> web.StreamResponse:
-        async with self._trying:
-            if self._clock() >= self._until:
-                is_ready = await self._can_be_read()
-                self._is_ready, self._until = is_ready, self._clock() + BELIEVED
+        if self._clock() >= self._until and not self._trying.locked():
+            async with self._trying:
+                self._is_ready = await self._can_be_read()
+                self._until = self._clock() + BELIEVED
         if not self._is_ready:
             raise NotNow(NOT_READY, delay=BELIEVED)
         return web.Response(text="ok\n")
 
     async def _can_be_read(self) -> bool:
         try:
-            await self._workshop.call(self._try_store)
+            async with asyncio.timeout(PATIENCE):
+                await self._workshop.call(self._try_store)
+        except (
+            Busy,
+            TimeoutError,
+        ):  # with the questions of others, which is no reason to send them elsewhere
+            return self._is_ready
         except KubeweftError as error:
             if self._is_ready:  # once, however often it is asked
                 logger.warning("the store cannot be read: %s", error)
