@@ -283,7 +283,6 @@ async def test_silence_where_bookmarks_were_sent_is_a_failure_and_goes_on_from_t
     receiver = RecordingReceiver()
     async with watching(receiver, limits=replace(QUICK, silence=0.3)) as reflector:
         await eventually(lambda: reflector.state.phase is Phase.WATCHING)
-        server.create(SECRETS, "elsewhere")
         server.bookmark(PODS)
         await receiver.until(lambda: receiver.version == "1001")
         await eventually(lambda: reflector.state.phase is Phase.BACKING_OFF)
