@@ -16,6 +16,7 @@ from kubeweft.otlp import wire
 from kubeweft.otlp.encoding import NEVER_REPEATED
 
 MOST_SPANS: Final = 500
+FIRST_SPANS: Final = 50  # so that something is on its way early
 MOST_BYTES: Final = 900 * 1024
 # Between spans of one host Jaeger looks for no skew of clocks: what a view puts under something else was often later.
 ONE_CLOCK: Final = {"host.id": "kubeweft"}
@@ -33,11 +34,12 @@ def trace_chunks(trace_id: bytes, spans: Iterable[DisplayedSpan]) -> Iterator[by
     """``TracesData`` messages, encoded, with all spans of one trace in order; none where there are no spans."""
     members: dict[str, list[bytes]] = {}
     count = size = 0
+    most = FIRST_SPANS
     for span in spans:
         written = _written(trace_id, span)
-        if count and (count >= MOST_SPANS or size + len(written) > MOST_BYTES):
+        if count and (count >= most or size + len(written) > MOST_BYTES):
             yield _message(members)
-            members, count, size = {}, 0, 0
+            members, count, size, most = {}, 0, 0, MOST_SPANS
         if span.service not in members:
             members[span.service] = []
             size += len(_resource(span.service)) + FRAMING
